@@ -1,0 +1,22 @@
+"""Measure: ``python -m tests.benchmarks [stream|stop|encode|load ...]``; all of them without a name."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import import_module
+
+NAMES = ("stream", "stop", "encode", "load")
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    print(f"{platform.python_implementation()} {platform.python_version()}; best of interleaved blocks; read ratios")
+    for name in names or NAMES:
+        import_module(f"tests.benchmarks.{name}").run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,56 @@
+"""One API for every tokenizer that an LLM router meets: encode, decode, stream and stop, exactly and fast.
+
+Example:
+    >>> from tokenfacade import create_tokenizer
+    >>> tokenizer = create_tokenizer("examples/tokenizer")
+    >>> decoder = tokenizer.stop_decoder([" END"])
+    >>> "".join(decoder.process_token(token_id).text for token_id in tokenizer.encode("It streams. END of it."))
+    'It streams.'
+"""
+
+from typing import TYPE_CHECKING
+
+from tokenfacade.backends.mock import MockTokenizer as MockTokenizer
+from tokenfacade.decoding.outputs import Held as Held
+from tokenfacade.decoding.outputs import SequenceDecoderOutput as SequenceDecoderOutput
+from tokenfacade.decoding.outputs import Stopped as Stopped
+from tokenfacade.decoding.outputs import StoppedWithText as StoppedWithText
+from tokenfacade.decoding.outputs import Text as Text
+from tokenfacade.decoding.sequence import Sequence as Sequence
+from tokenfacade.decoding.stop import StopSequenceConfig as StopSequenceConfig
+from tokenfacade.decoding.stop import StopSequenceDecoder as StopSequenceDecoder
+from tokenfacade.decoding.stop import StopSequenceDecoderBuilder as StopSequenceDecoderBuilder
+from tokenfacade.decoding.stream import DecodeStream as DecodeStream
+from tokenfacade.encoding import Encoding as Encoding
+from tokenfacade.encoding import SpecialTokens as SpecialTokens
+from tokenfacade.errors import ConfigurationError as ConfigurationError
+from tokenfacade.errors import CorruptTokenizerError as CorruptTokenizerError
+from tokenfacade.errors import DecodeError as DecodeError
+from tokenfacade.errors import EncodeError as EncodeError
+from tokenfacade.errors import HubError as HubError
+from tokenfacade.errors import LoadError as LoadError
+from tokenfacade.errors import MissingDependencyError as MissingDependencyError
+from tokenfacade.errors import TokenFacadeError as TokenFacadeError
+from tokenfacade.errors import TokenizerNotFoundError as TokenizerNotFoundError
+from tokenfacade.errors import UnsupportedFormatError as UnsupportedFormatError
+from tokenfacade.factory import create_tokenizer as create_tokenizer
+from tokenfacade.factory import create_tokenizer_async as create_tokenizer_async
+from tokenfacade.protocols import Decoder as Decoder
+from tokenfacade.protocols import Encoder as Encoder
+from tokenfacade.protocols import Tokenizer as Tokenizer
+
+if TYPE_CHECKING:
+    from tokenfacade.backends.huggingface import HuggingFaceTokenizer as HuggingFaceTokenizer
+    from tokenfacade.backends.tiktoken import TiktokenTokenizer as TiktokenTokenizer
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import the backends with a third-party engine when they are first asked for."""
+    from importlib import import_module
+
+    modules = {"HuggingFaceTokenizer": "huggingface", "TiktokenTokenizer": "tiktoken"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.backends.{modules[name]}"), name)

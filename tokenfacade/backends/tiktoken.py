@@ -1,0 +1,368 @@
+"""OpenAI's encodings by name, and files of ranks (``.tiktoken``, ``tiktoken.model``) of any family."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenfacade.backends.tiktoken_families import FAMILIES
+from tokenfacade.backends.tiktoken_files import (
+    config_of_file,
+    family_of_file,
+    find_rank_file,
+    make_encoding,
+    read_ranks,
+)
+from tokenfacade.backends.tiktoken_names import encoding_name_of, load_encoding
+from tokenfacade.decoding.pieces import Pieces, byte_alphabet
+from tokenfacade.decoding.transducer import checked_id, checked_ids
+from tokenfacade.encoding import Encoding, SpecialTokens
+from tokenfacade.errors import ConfigurationError, EncodeError, TokenizerNotFoundError
+from tokenfacade.model_config import AddedTokenConfig, ModelConfig
+from tokenfacade.protocols import Tokenizer, checked_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import tiktoken
+
+    from tokenfacade.decoding.pieces import Piece
+
+NO_SPECIAL: frozenset[str] = frozenset()
+PARALLEL_CHARACTERS = 100_000
+"""A batch of fewer is encoded sooner than threads would start."""
+END_TOKENS = ("<|endoftext|>", "<|end_of_text|>", "[EOS]")
+HARMONY_END_TOKENS = ("<|return|>", "<|endoftext|>", "<|call|>")
+"""As in the generation_config of gpt-oss."""
+
+
+class TiktokenTokenizer(Tokenizer):
+    """A tiktoken encoding: byte-pair encoding whose vocabulary is bytes, so that any text and any bytes survive.
+
+    `id_to_token` spells a token's bytes in the byte alphabet of GPT-2 (``"Ġworld"``), as the same vocabulary in
+    Hugging Face's format does: the only spelling in which every token, also half a character, is a different `str`.
+    Special tokens are spelled as they are.
+
+    Args:
+        encoding: An encoding of the tiktoken library.
+
+    Example:
+        >>> import tiktoken
+        >>> ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256, b"ll": 257, b"hell": 258}
+        >>> encoding = tiktoken.Encoding("tiny", pat_str=r"\\w+|\\W+", mergeable_ranks=ranks, "
+                                                                    "special_tokens={"<|end|>": 300})
+        >>> tokenizer = TiktokenTokenizer(encoding)
+        >>> tokenizer.encode("hello<|end|>").ids
+        [258, 111, 300]
+        >>> tokenizer.token_bytes(258), tokenizer.vocab_size
+        (b'hell', 301)
+    """
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        self._set_up(encoding, ModelConfig(), None)
+
+    @classmethod
+    def from_encoding(cls, name: str, *, local_files_only: bool = False) -> TiktokenTokenizer:
+        """Load an encoding by name: ``o200k_base``, ``o200k_harmony``, ``cl100k_base``, ``p50k_base``, ``p50k_edit``,
+        ``r50k_base``, ``gpt2``, or that of a plugin.
+
+        Its file is looked for in ``TIKTOKEN_CACHE_DIR``, under its natural name (``o200k_base.tiktoken``) or
+        tiktoken's own, and otherwise downloaded by tiktoken, which keeps it there.
+
+        Raises:
+            TokenizerNotFoundError: There is no such encoding, or its file is neither here nor to be had.
+            CorruptTokenizerError: The file here is not what OpenAI published.
+        """
+        encoding = load_encoding(name, local_files_only=local_files_only)
+        return cls._made(encoding, _openai_config(encoding), f"tiktoken:{name}")
+
+    @classmethod
+    def from_model_name(cls, name: str, *, local_files_only: bool = False) -> TiktokenTokenizer:
+        """Load the encoding of an OpenAI model: ``gpt-4o``, ``ft:gpt-4o:org::id``, ``openai/gpt-4o-mini``,
+        ``gpt-35-turbo``.
+
+        Names come from tiktoken's own tables: exact ones, then the longest prefix. An unknown name is an error, never
+        a guess.
+
+        Raises:
+            TokenizerNotFoundError: tiktoken knows no such model, or its file is neither here nor to be had.
+        """
+        if not isinstance(name, str):
+            raise ConfigurationError(f"the name of a model is a str, not {type(name).__name__}")
+        encoding = encoding_name_of(name)
+        if encoding is None:
+            raise TokenizerNotFoundError(
+                f"tiktoken knows no model {name!r}; pass the name of its encoding instead, as in "
+                f"'tiktoken:o200k_base', or update tiktoken if the model is new",
+                source=name,
+            )
+        return cls.from_encoding(encoding, local_files_only=local_files_only)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        *,
+        pattern: str | None = None,
+        special_tokens: Mapping[str, int] | None = None,
+        family: str | None = None,
+        source: str | None = None,
+    ) -> TiktokenTokenizer:
+        """Load a file of ranks, or a folder that holds one.
+
+        Such a file holds neither the pattern that splits a text nor the special tokens. They come from the arguments,
+        else from the family that the config beside the file shows, else from the file itself where it is one that
+        OpenAI published.
+
+        Args:
+            path: The file or folder.
+            pattern: The regular expression that splits a text into pieces.
+            special_tokens: Every special token with its id; without it, those of the family and of
+                ``added_tokens_decoder``. What stands there as not special (Kimi's ``</think>``) is parsed like the
+                others, but not skipped by `decode`.
+            family: A known family by name: ``llama3``, ``qwen``, ``kimi``, ``whisper`` or an OpenAI encoding.
+            source: What `source` should say, where the file stands for something else; `create_tokenizer` must take
+                it.
+
+        Raises:
+            TokenizerNotFoundError: There is no such path, or no such file in the folder.
+            UnsupportedFormatError: The family is unknown and no pattern is given.
+            ConfigurationError: There is no family of that name, or an id is both a rank and a special token.
+            CorruptTokenizerError: The file is empty, cut off or contradictory.
+        """
+        file = find_rank_file(Path(path))
+        if family is not None and family not in FAMILIES:
+            raise ConfigurationError(f"there is no family {family!r}; known are {', '.join(FAMILIES)}")
+        ranks = read_ranks(file)
+        config = config_of_file(file)
+        known = FAMILIES.get(family or family_of_file(file, config, is_required=not pattern) or "")
+        tokens, plain = special_tokens, NO_SPECIAL
+        if tokens is None:
+            added = {token_id: token.content for token_id, token in config.added_tokens.items()}
+            merged = {**config.model, **config.tokenizer, "added_tokens_decoder": added}
+            tokens = known.special_tokens(len(ranks), merged) if known else {name: n for n, name in added.items()}
+            plain = _not_special(config)
+        encoding = make_encoding(file, pattern or (known.pattern if known else ""), ranks, tokens)
+        absolute = str(Path(path).absolute())
+        tokenizer = cls._made(encoding, _with_end_token(config, encoding), source or absolute, plain)
+        if source is None:
+            tokenizer._recipe = (absolute, pattern, special_tokens and dict(special_tokens), family)
+        return tokenizer
+
+    @classmethod
+    def _made(
+        cls, encoding: tiktoken.Encoding, config: ModelConfig, source: str, plain: Collection[str] = NO_SPECIAL
+    ) -> TiktokenTokenizer:
+        tokenizer = cls.__new__(cls)
+        tokenizer._set_up(encoding, config, source, plain)
+        return tokenizer
+
+    def _set_up(
+        self, encoding: tiktoken.Encoding, config: ModelConfig, source: str | None, plain: Collection[str] = NO_SPECIAL
+    ) -> None:
+        self._encoding = encoding
+        self._source = source
+        self._recipe: tuple[str, str | None, Mapping[str, int] | None, str | None] | None = None
+        self._added = dict(sorted(encoding._special_tokens.items(), key=lambda item: item[1]))
+        self._added_ids = frozenset(self._added.values())
+        if not {self._bytes_of(token_id) for token_id in self._added_ids} <= {name.encode() for name in self._added}:
+            raise ConfigurationError(f"special tokens of {encoding!r} have ids that are ranks already")
+        # Special tokens begin alike ("<|"): a text without that beginning has none, and is spared the search.
+        self._parsed = frozenset(self._added)
+        self._marker = _common_beginning(self._added)
+        self._special = config.special_tokens({name: n for name, n in self._added.items() if name not in plain})
+        self._special_ids = frozenset(self._special.ids.values())
+        self._eos_token_ids = config.eos_token_ids(self._added.get)
+        self._before = _ids_to_add(config, self._added, "bos_token")
+        self._after = _ids_to_add(config, self._added, "eos_token")
+        self._alphabet = byte_alphabet()
+        self._spelling = {byte: character for character, byte in self._alphabet.items()}
+
+    def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
+        try:
+            allowed = self._parsed if parse_special_tokens and self._marker in text else NO_SPECIAL
+            # Not encode_ordinary, which panics (BaseException) where this raises ValueError.
+            ids = self._encoding.encode(text, allowed_special=allowed, disallowed_special=())
+        except BaseException as error:
+            if not _is_refusal(error):
+                raise
+            ids = self._encode_by_pieces(checked_text(text), parse_special_tokens=parse_special_tokens)
+        if add_special_tokens:
+            ids = [*self._before, *ids, *self._after]
+        return Encoding(
+            ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+        )
+
+    def _encode_by_pieces(self, text: str, *, parse_special_tokens: bool) -> list[int]:
+        """Encode a text on which tiktoken's own regex engine gives up: runs of a million white spaces."""
+        # A dependency of tiktoken. Its version 1 knows the same classes within classes as tiktoken's engine; the two
+        # differ only in characters that are newer than the Unicode of one of them.
+        import regex
+
+        try:
+            splitter = regex.compile(self._encoding._pat_str, regex.V1)
+        except regex.error as error:
+            raise EncodeError(f"{self!r} can't encode a text of {len(text)} characters: {error}") from None
+        parts = [text]
+        if parse_special_tokens and self._parsed:
+            longest_first = sorted(self._parsed, key=len, reverse=True)
+            parts = regex.split("(" + "|".join(map(regex.escape, longest_first)) + ")", text)
+        ids: list[int] = []
+        for position, part in enumerate(parts):
+            if position % 2:
+                ids.append(self._added[part])
+                continue
+            for match in splitter.finditer(part):
+                ids += self._encode_piece(match.group())
+        return ids
+
+    def _encode_piece(self, piece: str) -> list[int]:
+        try:
+            return self._encoding._encode_single_piece(piece)
+        except BaseException as error:
+            if not _is_refusal(error):
+                raise
+            raise EncodeError(f"{self!r} can't encode {piece[:40]!r}: {error}") from None
+
+    def encode_batch(
+        self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
+    ) -> list[Encoding]:
+        encode = partial(self.encode, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+        if sum(len(checked_text(text)) for text in texts) < PARALLEL_CHARACTERS:
+            return list(map(encode, texts))
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            return list(pool.map(encode, texts))
+
+    def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
+        ids = list(token_ids)
+        try:
+            if skip_special_tokens:
+                special = self._special_ids
+                ids = [token_id for token_id in ids if token_id not in special]
+            return self._encoding.decode(ids)
+        except (KeyError, OverflowError, TypeError):
+            known = [token_id for token_id in checked_ids(ids) if self._bytes_of(token_id) is not None]
+            return self._encoding.decode(known)
+
+    def token_to_id(self, token: str) -> int | None:
+        if token in self._added:
+            return self._added[token]
+        try:
+            return self._encoding.encode_single_token(bytes([self._alphabet[character] for character in token]))
+        except KeyError:
+            return None
+
+    def id_to_token(self, token_id: int) -> str | None:
+        data = self._bytes_of(checked_id(token_id))
+        if data is None:
+            return None
+        if token_id in self._added_ids:
+            return data.decode()
+        return "".join([self._spelling[byte] for byte in data])
+
+    def _bytes_of(self, token_id: int) -> bytes | None:
+        try:
+            return self._encoding.decode_single_token_bytes(token_id)
+        except (KeyError, OverflowError):
+            return None
+
+    def pieces(self, *, skip_special_tokens: bool) -> Pieces:
+        skipped = self._special_ids if skip_special_tokens else frozenset()
+
+        def piece(token_id: int) -> Piece:
+            data = self._bytes_of(token_id)
+            if data is None:
+                raise KeyError(token_id)
+            return None if token_id in skipped else data
+
+        return Pieces(piece)
+
+    def added_around(self) -> tuple[int, int]:
+        return len(self._before), len(self._after)
+
+    @property
+    def vocab_size(self) -> int:
+        return self._encoding.n_vocab
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        return self._special
+
+    @property
+    def eos_token_ids(self) -> tuple[int, ...]:
+        return self._eos_token_ids
+
+    @property
+    def backend(self) -> str:
+        return "tiktoken"
+
+    @property
+    def source(self) -> str:
+        return self._source or f"<tiktoken.Encoding {self._encoding.name!r}>"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        # The three fields that tiktoken's README names for making one encoding from another.
+        encoding = self._encoding
+        added = sorted(self._added.items()), sorted(self._special.ids.items())
+        digest = hashlib.sha256(repr((encoding._pat_str, added)).encode())
+        for token, rank in sorted(encoding._mergeable_ranks.items(), key=lambda item: item[1]):
+            digest.update(b"%d %s\n" % (rank, token.hex().encode()))
+        digest.update(repr((self._before, self._after)).encode())
+        return digest.hexdigest()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._recipe is not None:
+            return _from_recipe, self._recipe
+        return (TiktokenTokenizer, (self._encoding,)) if self._source is None else super().__reduce__()
+
+
+def _from_recipe(
+    path: str, pattern: str | None, special_tokens: Mapping[str, int] | None, family: str | None
+) -> TiktokenTokenizer:
+    return TiktokenTokenizer.from_file(path, pattern=pattern, special_tokens=special_tokens, family=family)
+
+
+def _common_beginning(tokens: Iterable[str]) -> str:
+    first, last = min(tokens, default=""), max(tokens, default="")
+    length = next((n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    return first[:length]
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether tiktoken couldn't: its panics are no `Exception`, and their class can't be imported."""
+    return isinstance(error, TypeError | ValueError | KeyError) or type(error).__name__ == "PanicException"
+
+
+def _openai_config(encoding: tiktoken.Encoding) -> ModelConfig:
+    """What the configs of OpenAI's models would say, had they any."""
+    ends = HARMONY_END_TOKENS if "<|return|>" in encoding.special_tokens_set else END_TOKENS
+    ids = [encoding.encode_single_token(token) for token in ends if token in encoding.special_tokens_set]
+    return _with_end_token(ModelConfig(generation={"eos_token_id": ids}), encoding)
+
+
+def _with_end_token(config: ModelConfig, encoding: tiktoken.Encoding) -> ModelConfig:
+    """The config with the token that ends a text, where it doesn't name one and the vocabulary has a usual one."""
+    present = [token for token in END_TOKENS if token in encoding.special_tokens_set]
+    if "eos_token" in config.named or not present:
+        return config
+    return replace(config, named={**config.named, "eos_token": AddedTokenConfig(present[0], special=True)})
+
+
+def _not_special(config: ModelConfig) -> frozenset[str]:
+    """The added tokens that aren't flagged special, nor named or listed as such."""
+    listed = {token.content for token in (*config.named.values(), *config.extra)}
+    return frozenset(token.content for token in config.added_tokens.values() if not token.special) - listed
+
+
+def _ids_to_add(config: ModelConfig, special: Mapping[str, int], name: str) -> list[int]:
+    """The ids that ``add_bos_token`` or ``add_eos_token`` adds."""
+    token = config.named.get(name)
+    return (
+        [special[token.content]] if config.tokenizer.get(f"add_{name}") and token and token.content in special else []
+    )

@@ -1,0 +1,212 @@
+"""Stop strings as an automaton over the stream's own states, so that looking for them costs one look-up per token.
+
+The Aho-Corasick automaton of a set of strings is in the node whose path is the longest suffix of the text so far that
+begins one of them: exactly what must be held back. So there is no buffer: the node is the buffer. A `StopState` pairs
+a node with a state of the stream, and like it remembers where each id leads: the output, finished, and the next
+state.
+
+A. V. Aho and M. J. Corasick, "Efficient string matching: an aid to bibliographic search", CACM 18 (1975).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tokenfacade.decoding.outputs import Held, SequenceDecoderOutput, stopped, text_or_held
+from tokenfacade.decoding.transducer import Configuration, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokenfacade.decoding.stop import StopSequenceConfig
+    from tokenfacade.decoding.window import Window
+    from tokenfacade.protocols import Decoder
+
+MAX_ENTRIES = 1 << 15
+"""Entries that one automaton keeps before it forgets them all and begins anew: about 5 MB at the most."""
+
+
+class Stop(NamedTuple):
+    """One thing to stop at, and whether it comes out."""
+
+    matched: str | int
+    visible: bool
+
+
+class Node(dict[str, "Node"]):
+    """The longest suffix of the text so far that begins a stop string, and where each next character leads.
+
+    Nodes, like everything here, come into being when a text first needs them: most stops of most requests are never
+    met.
+    """
+
+    __slots__ = ("begun", "fail", "path", "stop")
+
+    path: str
+    fail: Node | None
+    """The node of the next shorter such suffix; None at the root."""
+    begun: list[tuple[str, Stop]]
+    """The stop strings that begin with the path and are longer."""
+    stop: Stop | None
+    """The longest stop string that is complete here."""
+
+    def __init__(self, path: str, strings: Iterable[tuple[str, Stop]], fail: Node | None) -> None:
+        self.path = path
+        self.fail = fail
+        self.begun = [(text, stop) for text, stop in strings if len(text) > len(path)]
+        complete = [stop for text, stop in strings if len(text) == len(path)]
+        inherited = fail.stop if fail is not None else None
+        self.stop = complete[0] if complete else inherited
+
+    def __missing__(self, character: str) -> Node:
+        # The suffixes from here that don't know yet, longest first. A loop: the chain may be as long as a stop
+        # string.
+        unknown: list[Node] = []
+        node: Node | None = self
+        while node is not None and character not in node:
+            unknown.append(node)
+            node = node.fail
+        root = unknown[-1]
+        follower = root if node is None else node[character]
+        for node in reversed(unknown):
+            begun = [item for item in node.begun if item[0][len(node.path)] == character]
+            if begun:
+                follower = Node(node.path + character, begun, follower)
+            if follower.path:  # characters that lead back to the root are not kept: there is no end of them
+                node[character] = follower
+        return follower
+
+
+class Dead(dict[int, "tuple[SequenceDecoderOutput, Dead]"]):
+    """After a stop: it leads nowhere, and remembers what was matched. A look-up fails, which keeps the common path
+    free of a test."""
+
+    __slots__ = ("matched",)
+
+    def __init__(self, matched: str | int | None = None) -> None:
+        self.matched = matched
+
+
+class StopState(dict[int, "tuple[SequenceDecoderOutput, StopState | Dead]"]):
+    """A state of the stream and a node of the stop strings, and what each id met here leads to."""
+
+    __slots__ = ("automaton", "node", "stream")
+
+    matched: None = None
+
+    def __init__(self, automaton: StopAutomaton, stream: State | Window, node: Node) -> None:
+        self.automaton = automaton
+        self.stream = stream
+        self.node = node
+
+    def __missing__(self, token_id: int) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        automaton = self.automaton
+        entry = automaton.advance(self, token_id)
+        if (
+            entry[1] is not self or entry[0].text
+        ):  # an id that changes nothing may be any of infinitely many unknown ones
+            automaton.make_room()
+            self[token_id] = entry
+        return entry
+
+    def flush(self) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        """All that is held back, and the state after it; what was held may complete a stop as its last character is
+        settled."""
+        automaton = self.automaton
+        output, after = automaton.scan(self, self.stream.tail, self.stream.flushed)
+        if isinstance(after, Dead):
+            return output, after
+        return text_or_held(output.text + after.node.path), automaton.state(after.stream, automaton.root)
+
+
+class StopAutomaton:
+    """The shared table of one set of stops over one tokenizer."""
+
+    def __init__(self, config: StopSequenceConfig, decoder: Decoder) -> None:
+        strings = list(_strings(config))
+        self.root = Node("", strings, None)
+        self._first_characters = frozenset([text[0] for text, _ in strings])
+        self._tokens = _token_stops(config, decoder)
+        self._decoder = decoder
+        self._skipped = frozenset(decoder.special_tokens.ids.values() if config.skip_special_tokens else ())
+        self._states: dict[tuple[Configuration, str], StopState] = {}
+        self._entries = 0
+
+    def state(self, stream: State | Window, node: Node) -> StopState:
+        """The one state for this pair; over windows, which are many, a new one."""
+        if not isinstance(stream, State):
+            return StopState(self, stream, node)
+        key = stream.configuration, node.path
+        found = self._states.get(key)
+        return found if found is not None else self._states.setdefault(key, StopState(self, stream, node))
+
+    def make_room(self) -> None:
+        """Count one more entry, and forget everything when there are too many; decoders go on from the state they
+        hold."""
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            for state in list(self._states.values()):
+                state.clear()
+            self._states, self._entries = {}, 1
+
+    def advance(self, state: StopState, token_id: int) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        """One step: the output for this id, and the state after it."""
+        stop = self._tokens.get(token_id)
+        if stop is not None:
+            return self._stop_at_token(state, token_id, stop)
+        text, stream = state.stream[token_id]
+        if text is None:
+            return Held(), state if stream is state.stream else self.state(stream, state.node)
+        return self.scan(state, text, stream)
+
+    def scan(
+        self, state: StopState, text: str, stream: State | Window
+    ) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        """Follow new text through the stop strings, up to the first that completes."""
+        node = state.node
+        held = node.path
+        if not held and self._first_characters.isdisjoint(text):
+            return text_or_held(text), self.state(stream, node)
+        for end, character in enumerate(text, 1):
+            node = node[character]
+            if node.stop is not None:
+                hidden = 0 if node.stop.visible else len(str(node.stop.matched))
+                whole = held + text[:end]
+                return stopped(whole[: len(whole) - hidden]), Dead(node.stop.matched)
+        whole = held + text
+        return text_or_held(whole[: len(whole) - len(node.path)]), self.state(stream, node)
+
+    def _stop_at_token(
+        self, state: StopState, token_id: int, stop: Stop
+    ) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        # What was held comes out first, and may complete a stop string before the token is reached.
+        output, after = state.flush()
+        if isinstance(after, Dead):
+            return output, after
+        shown = ""
+        if stop.visible:
+            text, stream = state.stream[token_id]
+            if token_id in self._skipped:  # visible means that it comes out all the same
+                shown = state.stream.tail + self._decoder.token_bytes(token_id).decode("utf-8", "replace")
+            else:
+                shown = (text or "") + stream.tail
+            return stopped(state.node.path + shown), Dead(stop.matched)
+        return stopped(output.text), Dead(stop.matched)
+
+
+def _strings(config: StopSequenceConfig) -> Iterable[tuple[str, Stop]]:
+    for text in config.stop:
+        yield text, Stop(text, visible=False)
+    for text in config.visible_stop:
+        yield text, Stop(text, visible=True)
+
+
+def _token_stops(config: StopSequenceConfig, decoder: Decoder) -> dict[int, Stop]:
+    tokens = {token_id: Stop(token_id, visible=False) for token_id in config.stop_token_ids}
+    tokens.update((token_id, Stop(token_id, visible=True)) for token_id in config.visible_stop_token_ids)
+    special = decoder.special_tokens.ids
+    for text, stop in _strings(config):
+        # Special tokens are skipped, so their text never comes; the user who names one means the token.
+        if text in special:
+            tokens.setdefault(special[text], stop)
+    return tokens

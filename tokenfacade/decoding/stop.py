@@ -1,0 +1,265 @@
+"""Streaming text that ends at a stop: strings and token ids, hidden or visible, with nothing held back that needn't
+be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from operator import index
+from typing import TYPE_CHECKING
+
+from tokenfacade.decoding.automaton import Dead, StopState
+from tokenfacade.decoding.outputs import Held, SequenceDecoderOutput, Stopped, text_or_held
+from tokenfacade.decoding.stream import DecodeStream
+from tokenfacade.encoding import mend_surrogates
+from tokenfacade.errors import ConfigurationError, DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tokenfacade.decoding.tables import UnknownIds
+    from tokenfacade.protocols import Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class StopSequenceConfig:
+    """Where a stream ends, and what of the end is shown.
+
+    Attributes:
+        stop: Strings that end the text and leave no trace in it. A single `str` is one stop.
+        stop_token_ids: Ids that end the text and leave no trace in it.
+        visible_stop: Strings that end the text and come out whole.
+        visible_stop_token_ids: Ids that end the text and whose text comes out, also if special tokens are skipped.
+        skip_special_tokens: Whether special tokens have no text. A stop string that is the spelling of one works all
+            the same.
+        min_tokens: How many tokens must come before anything can stop the text. Below that a hidden stop id has no
+            text and isn't counted, and stop strings are looked for only in the text after it.
+        errors: What an unknown id does: ``"ignore"`` or ``"strict"``.
+
+    Raises:
+        ConfigurationError: A stop is empty or of the wrong type, both hidden and visible, or `min_tokens` is
+            negative.
+
+    Example:
+        >>> StopSequenceConfig(stop=["END"], stop_token_ids=[2]).stop
+        ('END',)
+    """
+
+    stop: Sequence[str] = ()
+    stop_token_ids: Sequence[int] = ()
+    visible_stop: Sequence[str] = ()
+    visible_stop_token_ids: Sequence[int] = ()
+    skip_special_tokens: bool = True
+    min_tokens: int = 0
+    errors: UnknownIds = "ignore"
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "stop", _strings("stop", self.stop))
+        set_field(self, "visible_stop", _strings("visible_stop", self.visible_stop))
+        set_field(self, "stop_token_ids", _ids("stop_token_ids", self.stop_token_ids))
+        set_field(self, "visible_stop_token_ids", _ids("visible_stop_token_ids", self.visible_stop_token_ids))
+        both = {*self.stop, *self.stop_token_ids} & {*self.visible_stop, *self.visible_stop_token_ids}
+        if both:
+            raise ConfigurationError(f"a stop is hidden or visible, not both: {sorted(map(repr, both))}")
+        if not isinstance(self.min_tokens, int) or self.min_tokens < 0:
+            raise ConfigurationError(f"min_tokens must be an integer of at least 0, not {self.min_tokens!r}")
+
+
+def _strings(name: str, stops: Iterable[str]) -> tuple[str, ...]:
+    try:
+        strings = (stops,) if isinstance(stops, str) else tuple(stops)
+    except TypeError:
+        raise ConfigurationError(f"{name} takes strings, not {stops!r}") from None
+    for stop in strings:
+        if not isinstance(stop, str) or not stop:
+            raise ConfigurationError(f"{name} takes strings of at least one character, not {stop!r}")
+    return tuple(map(mend_surrogates, strings))
+
+
+def _ids(name: str, ids: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(map(index, ids))
+    except TypeError:
+        raise ConfigurationError(f"{name} takes token ids (integers), not {ids!r}") from None
+
+
+class StopSequenceDecoder:
+    """Turns streamed ids into text that ends at the first stop to complete.
+
+    What is held back after each token is the longest end of the text that begins a stop string, plus the bytes of an
+    unfinished character, and nothing else. The stop that completes first wins, the longest if two complete at once,
+    so the result doesn't depend on how the text was cut into tokens. Call `flush` when the stream ends without a
+    stop, or its tail is lost.
+
+    Args:
+        decoder: Any tokenizer, or anything that decodes.
+        config: Where to stop; without one, nowhere.
+        prompt_ids: Ids that precede the stream; they give context and never come out.
+
+    Attributes:
+        tokens_consumed: How many ids belong to the output, the one that stopped it included; for usage and log-
+            probabilities.
+
+    Raises:
+        ConfigurationError: Those of `StopSequenceConfig`.
+
+    Example:
+        >>> from tokenfacade import MockTokenizer
+        >>> tokenizer = MockTokenizer()
+        >>> decoder = tokenizer.stop_decoder([" end"])
+        >>> [decoder.process_token(token_id).text for token_id in tokenizer.encode("the world end of it")]
+        ['the', ' world', '', '', '']
+        >>> decoder.is_stopped, decoder.matched_stop, decoder.tokens_consumed
+        (True, ' end', 6)
+    """
+
+    __slots__ = ("_decoder", "_floor", "_prompt_ids", "_state", "config", "tokens_consumed")
+
+    config: StopSequenceConfig
+    tokens_consumed: int
+    _floor: DecodeStream | None
+    _state: StopState | Dead
+
+    def __init__(
+        self, decoder: Decoder, config: StopSequenceConfig | None = None, *, prompt_ids: Sequence[int] = ()
+    ) -> None:
+        self.config = config or StopSequenceConfig()
+        self._decoder = decoder
+        self._prompt_ids = prompt_ids
+        self.reset()
+
+    def process_token(self, token_id: int) -> SequenceDecoderOutput:
+        """Take one id, and say what can be given out now; after a stop, always `Stopped`.
+
+        Raises:
+            DecodeError: The id is not an integer, or unknown and ``errors="strict"``; the decoder stays as it was.
+        """
+        # One look-up, like DecodeStream.step: the output is part of the entry. Measured at 1.2 to 1.5 times a bare
+        # step.
+        try:
+            output, self._state = self._state[token_id]
+        except (KeyError, TypeError):
+            return self._process_unusual(token_id)
+        self.tokens_consumed += 1
+        return output
+
+    def process_tokens(self, token_ids: Iterable[int]) -> list[SequenceDecoderOutput]:
+        """Take several ids, and say what each gives out; the list ends at the stop, so the ids behind it aren't
+        used."""
+        outputs: list[SequenceDecoderOutput] = []
+        for token_id in token_ids:
+            outputs.append(self.process_token(token_id))
+            if self.is_stopped:
+                break
+        return outputs
+
+    def flush(self) -> SequenceDecoderOutput:
+        """Give out all that is held back: `Text`, or `Held` if there is nothing; after a stop, `Stopped`."""
+        if self._floor is not None:
+            return text_or_held(self._floor.flush() or "")
+        if isinstance(self._state, Dead):
+            return Stopped()
+        output, self._state = self._state.flush()
+        return output
+
+    def reset(self) -> None:
+        """Begin anew, as a new decoder with the same configuration and prompt would."""
+        config = self.config
+        self.tokens_consumed = 0
+        self._floor = None
+        if config.min_tokens:
+            self._state = Dead()
+            self._floor = DecodeStream(
+                self._decoder,
+                self._prompt_ids,
+                skip_special_tokens=config.skip_special_tokens,
+                errors=config.errors,
+            )
+        else:
+            tables = self._decoder.stream_tables
+            stream = tables.state(
+                self._prompt_ids, skip_special_tokens=config.skip_special_tokens, errors=config.errors
+            )
+            automaton = tables.automaton(config)
+            self._state = automaton.state(stream, automaton.root)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop has been reached."""
+        return self._state.matched is not None
+
+    @property
+    def matched_stop(self) -> str | int | None:
+        """The stop that was reached: the string, or the id; None before."""
+        return self._state.matched
+
+    def _process_unusual(self, token_id: int) -> SequenceDecoderOutput:
+        if self.is_stopped:
+            return Stopped()
+        if self._floor is None:
+            raise DecodeError(f"a token id is an integer, not {type(token_id).__name__}")
+        if token_id in self.config.stop_token_ids:
+            return Held()
+        output = text_or_held(self._floor.step(token_id) or "")
+        self.tokens_consumed += 1
+        if self.tokens_consumed == self.config.min_tokens:
+            self._leave_floor(self._floor)
+        return output
+
+    def _leave_floor(self, floor: DecodeStream) -> None:
+        automaton = self._decoder.stream_tables.automaton(replace(self.config, min_tokens=0))
+        self._state = automaton.state(floor.state, automaton.root)
+        self._floor = None
+
+
+class StopSequenceDecoderBuilder:
+    """Builds a `StopSequenceDecoder` step by step, for code that collects its stops from several places.
+
+    Example:
+        >>> from tokenfacade import MockTokenizer, StopSequenceDecoderBuilder
+        >>> decoder = StopSequenceDecoderBuilder(MockTokenizer()).stop_sequence("END").visible_stop_token(2).build()
+        >>> decoder.config.stop, decoder.config.visible_stop_token_ids
+        (('END',), (2,))
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._config = StopSequenceConfig()
+        self._prompt_ids: Sequence[int] = ()
+
+    def stop_sequence(self, *stops: str) -> StopSequenceDecoderBuilder:
+        """Add strings that end the text and leave no trace in it."""
+        return self._with(stop=(*self._config.stop, *stops))
+
+    def stop_token(self, *token_ids: int) -> StopSequenceDecoderBuilder:
+        """Add ids that end the text and leave no trace in it."""
+        return self._with(stop_token_ids=(*self._config.stop_token_ids, *token_ids))
+
+    def visible_stop_sequence(self, *stops: str) -> StopSequenceDecoderBuilder:
+        """Add strings that end the text and come out whole."""
+        return self._with(visible_stop=(*self._config.visible_stop, *stops))
+
+    def visible_stop_token(self, *token_ids: int) -> StopSequenceDecoderBuilder:
+        """Add ids that end the text and whose text comes out."""
+        return self._with(visible_stop_token_ids=(*self._config.visible_stop_token_ids, *token_ids))
+
+    def skip_special_tokens(self, skip: bool = True) -> StopSequenceDecoderBuilder:  # noqa: FBT001, FBT002  a setter
+        """Whether special tokens have no text."""
+        return self._with(skip_special_tokens=skip)
+
+    def min_tokens(self, count: int) -> StopSequenceDecoderBuilder:
+        """How many tokens must come before anything can stop the text."""
+        return self._with(min_tokens=count)
+
+    def prompt_ids(self, prompt_ids: Sequence[int]) -> StopSequenceDecoderBuilder:
+        """The ids that precede the stream."""
+        self._prompt_ids = prompt_ids
+        return self
+
+    def build(self) -> StopSequenceDecoder:
+        """The decoder; the builder can go on to build others."""
+        return StopSequenceDecoder(self._decoder, self._config, prompt_ids=self._prompt_ids)
+
+    def _with(self, **changes: object) -> StopSequenceDecoderBuilder:
+        self._config = replace(self._config, **changes)  # type: ignore[arg-type]
+        return self

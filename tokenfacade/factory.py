@@ -1,0 +1,234 @@
+"""From a source to a tokenizer: which backend, and where its files are."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenfacade.detect import detect_format, looks_like_path
+from tokenfacade.errors import (
+    ConfigurationError,
+    CorruptTokenizerError,
+    MissingDependencyError,
+    TokenizerNotFoundError,
+    UnsupportedFormatError,
+)
+
+if TYPE_CHECKING:
+    from tokenfacade.detect import FileFormat
+    from tokenfacade.protocols import Tokenizer
+
+_SCHEME = re.compile(r"(file|tiktoken|hf|mock|grpc|[a-z]+\+https?):")
+
+
+def create_tokenizer(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Tokenizer:
+    """Find out what a source is, and load its tokenizer.
+
+    In this order: an explicit scheme (``file:PATH``, ``tiktoken:NAME``, ``hf:org/name@revision``, ``mock:``); an
+    existing path; what looks like a path but isn't there, which is an error and never sent to the network; the name
+    of an OpenAI model or encoding; a repository on the Hugging Face Hub. Files are recognised by content, whatever
+    they are called.
+
+    The Hub is asked only for what isn't in its cache; ``HF_TOKEN``, ``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` count as
+    they are when this is called.
+
+    Args:
+        source: What to load.
+        revision: For the Hub: a branch, a tag, or a commit to pin; the commit that was used is part of the
+            tokenizer's `source`.
+        token: For the Hub: an access token. It is not kept.
+        local_files_only: Whether to forbid the network.
+
+    Raises:
+        TokenizerNotFoundError: There is no such path, name, repository or revision, or no tokenizer in it.
+        UnsupportedFormatError: It is not a tokenizer, or of a kind that can't be read.
+        MissingDependencyError: It needs an extra that isn't installed.
+        CorruptTokenizerError: A file is empty, cut off or contradictory.
+        HubError: The Hub refused or didn't answer, and nothing is cached.
+        ConfigurationError: The source is not a string or path, or `revision` contradicts it.
+
+    Example:
+        >>> create_tokenizer("examples/tokenizer").backend
+        'huggingface'
+        >>> create_tokenizer("mock:").backend
+        'mock'
+    """
+    if isinstance(source, Path):
+        return _from_path(_expanded(source), None)
+    if not isinstance(source, str) or not source:
+        raise ConfigurationError(f"a source is a path, a name or a scheme like 'hf:org/name', not {source!r}")
+    scheme = _SCHEME.match(source)
+    if scheme:
+        rest = source[scheme.end() :]
+        return _from_scheme(scheme[1], rest, revision=revision, token=token, local_files_only=local_files_only)
+    path = _expanded(source)
+    if os.path.exists(path):  # unlike the method, False for what can't be a path at all
+        return _from_path(path, None)
+    if looks_like_path(source):
+        raise TokenizerNotFoundError(
+            f"there is no file or folder {source!r}; it looks like a path, so nothing was fetched", source=source
+        )
+    from tokenfacade.backends.tiktoken import TiktokenTokenizer
+    from tokenfacade.backends.tiktoken_names import encoding_name_of
+
+    encoding = encoding_name_of(source)
+    if encoding is not None:
+        return TiktokenTokenizer.from_encoding(encoding, local_files_only=local_files_only)
+    return _from_hub(source, revision=revision, token=token, local_files_only=local_files_only)
+
+
+async def create_tokenizer_async(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Tokenizer:
+    """As `create_tokenizer`, in a thread: loading takes up to seconds, and the event loop goes on meanwhile.
+
+    Cancelling the caller doesn't stop the load; it ends unseen.
+
+    Raises:
+        TokenFacadeError: As for `create_tokenizer`.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(create_tokenizer_async("mock:")).backend
+        'mock'
+    """
+    import asyncio
+
+    return await asyncio.to_thread(
+        create_tokenizer, source, revision=revision, token=token, local_files_only=local_files_only
+    )
+
+
+def _expanded(path: str | Path) -> Path:
+    return Path(os.path.expanduser(path))
+
+
+def _from_scheme(
+    scheme: str, rest: str, *, revision: str | None, token: str | None, local_files_only: bool
+) -> Tokenizer:
+    if scheme == "file":
+        return _from_path(_expanded(_path_of_url(rest) if rest.startswith("//") else rest), None)
+    if scheme == "tiktoken":
+        from tokenfacade.backends.tiktoken import TiktokenTokenizer
+
+        return TiktokenTokenizer.from_model_name(rest, local_files_only=local_files_only)
+    if scheme == "hf":
+        return _from_hub(rest, revision=revision, token=token, local_files_only=local_files_only)
+    if scheme == "mock":
+        from tokenfacade.backends.mock import MockTokenizer
+
+        return MockTokenizer()
+    raise UnsupportedFormatError(
+        f"this release of tokenfacade has no {scheme}: sources; it has file:, tiktoken:, hf: and mock:",
+        source=f"{scheme}:",  # the rest may hold a password
+    )
+
+
+def _path_of_url(rest: str) -> str:
+    """The path in a URL, after ``file:``."""
+    from urllib.request import url2pathname
+
+    return url2pathname(rest.removeprefix("//localhost").removeprefix("//"))
+
+
+def _from_hub(name: str, *, revision: str | None, token: str | None, local_files_only: bool) -> Tokenizer:
+    from tokenfacade.hub import fetch_tokenizer_files
+
+    repo_id, _, named_revision = name.partition("@")
+    if named_revision and revision and named_revision != revision:
+        raise ConfigurationError(f"{name!r} names a revision, and revision={revision!r} another one")
+    snapshot = fetch_tokenizer_files(
+        repo_id, revision=named_revision or revision, token=token, local_files_only=local_files_only
+    )
+    return _from_path(snapshot.folder, f"hf:{repo_id}@{snapshot.commit}")
+
+
+def _from_path(path: Path, source: str | None) -> Tokenizer:
+    """The tokenizer of an existing path; `source` is what its files stand for, if not themselves."""
+    if not os.path.exists(path):
+        raise TokenizerNotFoundError(f"there is no file or folder {str(path)!r}", source=str(path))
+    return _from_folder(path, source) if path.is_dir() else _from_file(path, source)
+
+
+def _from_folder(folder: Path, source: str | None) -> Tokenizer:
+    from tokenfacade.backends.huggingface import HuggingFaceTokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        return _from_file(folder / "tokenizer.json", source or str(folder.absolute()))
+    candidates = [folder / "tekken.json", folder / "tokenizer.model", folder / "tiktoken.model"]
+    candidates += [*sorted(folder.glob("*.tiktoken")), *sorted(folder.glob("*.model")), *sorted(folder.glob("*.gguf"))]
+    found = [file for file in dict.fromkeys(candidates) if file.is_file()]
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return HuggingFaceTokenizer.from_file(folder, source=source)
+    if not found:
+        raise TokenizerNotFoundError(
+            f"there is no tokenizer in {folder}: no tokenizer.json, vocab.json with merges.txt, tokenizer.model, "
+            f"*.tiktoken, tekken.json or *.gguf",
+            source=source or str(folder),
+        )
+    if len(found) > 1 and {detect_format(file) for file in found} == {"tiktoken"}:
+        names = ", ".join(file.name for file in found)
+        raise ConfigurationError(f"{folder} holds several tokenizers ({names}): pass the path of one")
+    return _from_file(found[0], source or str(folder.absolute()))
+
+
+def _from_file(file: Path, source: str | None) -> Tokenizer:
+    kind = detect_format(file)
+    if kind in ("huggingface", "json"):
+        from tokenfacade.backends.huggingface import HuggingFaceTokenizer
+
+        return HuggingFaceTokenizer.from_file(file, source=source)
+    if kind == "tiktoken":
+        from tokenfacade.backends.tiktoken import TiktokenTokenizer
+
+        return TiktokenTokenizer.from_file(file, source=source)
+    raise _unreadable(file, kind)
+
+
+def _unreadable(file: Path, kind: FileFormat) -> Exception:
+    if kind == "empty":
+        return CorruptTokenizerError(f"{file} is empty: fetch it again", source=str(file))
+    if kind == "lfs":
+        return CorruptTokenizerError(
+            f"{file} is a Git LFS pointer, not the file itself: run git lfs pull", source=str(file)
+        )
+    if kind in ("sentencepiece", "tekken", "gguf"):
+        return _other_format(file, kind)
+    what = {"safetensors": "model weights (safetensors)", "archive": "an archive or pickle, as model weights are"}.get(
+        kind
+    )
+    return UnsupportedFormatError(
+        f"{file} is {what or 'not in any format of tokenizers that is known'}; pass the tokenizer's own file or its "
+        f"folder: tokenizer.json, vocab.json with merges.txt, or a file of ranks (*.tiktoken)",
+        source=str(file),
+    )
+
+
+def _other_format(file: Path, kind: str) -> Exception:
+    from importlib.util import find_spec
+
+    name, module = {
+        "sentencepiece": ("a SentencePiece model", "sentencepiece"),
+        "tekken": ("a Tekken vocabulary", "mistral_common"),
+        "gguf": ("a GGUF file", "gguf"),
+    }[kind]
+    advice = "a tokenizer.json of the same model can be read today"
+    if find_spec(module) is None:
+        return MissingDependencyError(
+            f"{file} is {name}: that needs the extra {kind!r} (pip install 'tokenfacade[{kind}]') and a release of "
+            f"tokenfacade that reads it, which this one doesn't yet; {advice}",
+            extra=kind,
+        )
+    return UnsupportedFormatError(f"{file} is {name}, which this release doesn't read yet; {advice}", source=str(file))
