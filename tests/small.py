@@ -1,4 +1,5 @@
-"""Small tokenizers of our own, one for each backend and each way of decoding, so that a fresh clone has a complete suite."""
+"""Small tokenizers of our own, one for each backend and each way of decoding, so that a fresh clone has a complete
+suite."""
 
 from __future__ import annotations
 
@@ -119,7 +120,8 @@ def no_decoder() -> Tokenizer:
 
 
 def windowed_suffix() -> Tokenizer:
-    """A decoder that must know which token is the last, so that only windows are left: the space comes with the next word."""
+    """A decoder that must know which token is the last, so that only windows are left: the space comes with the next
+    word."""
     letters = [form for letter in "abcdefghijklmnopqrstuvwxyz" for form in (letter, f"{letter}</w>")]
     raw = _words(lambda vocabulary: models.WordLevel(vocabulary, unk_token="[UNK]"), letters)
     raw.decoder = decoders.BPEDecoder(suffix="</w>")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
+from tokenfacade.decoding.pieces import byte_alphabet
+
 if TYPE_CHECKING:
     from tokenfacade import Tokenizer
 
@@ -62,13 +64,12 @@ def hard_ids(tokenizer: Tokenizer) -> list[int]:
     """Special ids, ids of single bytes or parts of characters where there are any, and unknown ids."""
     hard = [*list(tokenizer.special_tokens.ids.values())[:8], *UNKNOWN_IDS, tokenizer.vocab_size]
     for byte in (0x41, 0x20, 0x80, 0xA0, 0xC3, 0xC0, 0xE4, 0xED, 0xEF, 0xBF, 0xBD, 0xF0, 0x9F, 0x98, 0x8A, 0xFF):
-        hard += _id_of_byte(tokenizer, byte)
+        hard += ids_of_byte(tokenizer, byte)
     return hard
 
 
-def _id_of_byte(tokenizer: Tokenizer, byte: int) -> list[int]:
-    from tokenfacade.decoding.pieces import byte_alphabet
-
+def ids_of_byte(tokenizer: Tokenizer, byte: int) -> list[int]:
+    """The id of a single byte, or none."""
     spelled = {value: character for character, value in byte_alphabet().items()}[byte]
     found = (tokenizer.token_to_id(token) for token in (f"<0x{byte:02X}>", spelled))
     return [token_id for token_id in found if token_id is not None][:1]

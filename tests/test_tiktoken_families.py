@@ -5,26 +5,23 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiktoken
+from transformers.convert_slow_tokenizer import TikTokenConverter
+from transformers.models.whisper import tokenization_whisper
 
+from tests.data import DATA, HAS_DATA
 from tokenfacade.backends.tiktoken_families import FAMILIES, RANK_FILES, family_of_config
 
+NEEDS_DATA = pytest.mark.skipif(not HAS_DATA, reason="reads the shared test data")
+openai_public = import_module("tiktoken_ext.openai_public")  # has no types
 OPENAI_ENCODINGS = ("cl100k_base", "o200k_base", "o200k_harmony", "p50k_base", "p50k_edit", "r50k_base", "gpt2")
 KIMI_TOKENS = {163584: "[BOS]", 163585: "[EOS]", 163586: "<|im_end|>", 163587: "<|im_user|>", 163839: "[PAD]"}
-
-
-def shared_data(*parts: str) -> Path:
-    """A file in the shared data folder; the test is skipped where it's absent."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("TOKENFACADE_TEST_DATA", default)).joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"no shared data: {'/'.join(parts)}")
-    return path
 
 
 def added_tokens(tokens: dict[int, str]) -> dict[str, Any]:
@@ -45,7 +42,6 @@ class Published:
 
 
 def published(name: str, monkeypatch: pytest.MonkeyPatch) -> Published:
-    public = pytest.importorskip("tiktoken_ext.openai_public")
     loads: list[tuple[str, str]] = []
 
     def load_tiktoken_bpe(url: str, expected_hash: str) -> dict[bytes, int]:
@@ -56,9 +52,9 @@ def published(name: str, monkeypatch: pytest.MonkeyPatch) -> Published:
         loads.append((files["vocab_bpe_file"], files["vocab_bpe_hash"]))
         return {}
 
-    monkeypatch.setattr(public, "load_tiktoken_bpe", load_tiktoken_bpe)
-    monkeypatch.setattr(public, "data_gym_to_mergeable_bpe_ranks", data_gym_to_mergeable_bpe_ranks)
-    table: dict[str, Any] = public.ENCODING_CONSTRUCTORS[name]()
+    monkeypatch.setattr(openai_public, "load_tiktoken_bpe", load_tiktoken_bpe)
+    monkeypatch.setattr(openai_public, "data_gym_to_mergeable_bpe_ranks", data_gym_to_mergeable_bpe_ranks)
+    table: dict[str, Any] = openai_public.ENCODING_CONSTRUCTORS[name]()
     [(url, sha256)] = loads
     return Published(table, url, sha256)
 
@@ -70,8 +66,7 @@ def test_every_family_is_listed_under_its_own_name() -> None:
 
 
 def test_we_cover_every_encoding_that_tiktoken_publishes() -> None:
-    public = pytest.importorskip("tiktoken_ext.openai_public")
-    assert set(public.ENCODING_CONSTRUCTORS) == set(OPENAI_ENCODINGS)
+    assert set(openai_public.ENCODING_CONSTRUCTORS) == set(OPENAI_ENCODINGS)
 
 
 @pytest.mark.parametrize("name", OPENAI_ENCODINGS)
@@ -90,14 +85,16 @@ def test_rank_files_are_the_ones_that_tiktoken_loads(name: str, monkeypatch: pyt
     assert rank_file.sha256 == source.sha256
 
 
+@NEEDS_DATA
 def test_gpt2_has_the_ranks_of_r50k_base() -> None:
-    content = shared_data("models", "gpt2-tiktoken", "gpt2.tiktoken").read_bytes()
+    content = DATA.joinpath("models", "gpt2-tiktoken", "gpt2.tiktoken").read_bytes()
     assert RANK_FILES["gpt2"] == RANK_FILES["r50k_base"]
     assert RANK_FILES["gpt2"].sha256 == hashlib.sha256(content).hexdigest()
 
 
+@NEEDS_DATA
 def test_files_in_a_tiktoken_cache_are_found_and_verified() -> None:
-    cached = {path.name: path for path in shared_data("tiktoken_cache").iterdir()}
+    cached = {path.name: path for path in DATA.joinpath("tiktoken_cache").iterdir()}
     known = {rank_file.cache_name: rank_file for rank_file in RANK_FILES.values()}
     assert cached.keys() <= known.keys()
     for name, path in cached.items():
@@ -127,9 +124,8 @@ def test_whisper_special_tokens_fill_its_vocabulary(ranks: int, vocabulary: int,
 
 
 def test_whisper_languages_equal_those_of_transformers() -> None:
-    whisper = pytest.importorskip("transformers.models.whisper.tokenization_whisper")
     tokens = list(FAMILIES["whisper"].special_tokens(50257, {"vocab_size": 51866}))
-    assert tokens[2:102] == [f"<|{language}|>" for language in whisper.LANGUAGES]
+    assert tokens[2:102] == [f"<|{language}|>" for language in tokenization_whisper.LANGUAGES]
 
 
 def test_whisper_has_99_languages_unless_the_vocabulary_shows_100() -> None:
@@ -138,8 +134,9 @@ def test_whisper_has_99_languages_unless_the_vocabulary_shows_100() -> None:
     assert special_tokens(50257, {"vocab_size": 51968}) == special_tokens(50257, {"vocab_size": 51865})
 
 
+@NEEDS_DATA
 def test_qwen_equals_the_reference_with_and_without_vision() -> None:
-    meta = json.loads(shared_data("goldens", "encode", "qwen-tiktoken.meta.json").read_text(encoding="utf-8"))
+    meta = json.loads(DATA.joinpath("goldens", "encode", "qwen-tiktoken.meta.json").read_text(encoding="utf-8"))
     qwen = FAMILIES["qwen"]
     assert qwen.pattern == meta["pat_str"]
     assert qwen.special_tokens(151643, {"visual": {"layers": 48}}) == meta["special_tokens"]
@@ -168,8 +165,7 @@ def test_llama3_has_256_special_tokens_after_its_ranks(version: str) -> None:
 
 
 def test_llama3_splits_as_transformers_converter_does() -> None:
-    converter = pytest.importorskip("transformers.convert_slow_tokenizer").TikTokenConverter
-    assert FAMILIES["llama3"].pattern == inspect.signature(converter).parameters["pattern"].default
+    assert FAMILIES["llama3"].pattern == inspect.signature(TikTokenConverter).parameters["pattern"].default
 
 
 def test_llama3_names_differ_between_3_0_and_later() -> None:
@@ -233,7 +229,6 @@ def test_explicit_tokens_may_be_plain_texts_and_are_never_empty() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_pattern_splits_a_text_without_loss(name: str) -> None:
-    tiktoken = pytest.importorskip("tiktoken")
     ranks = {bytes([value]): value for value in range(256)}
     encoding = tiktoken.Encoding(name, pat_str=FAMILIES[name].pattern, mergeable_ranks=ranks, special_tokens={})
     text = "It's HTTPServer 2024年。你好、wörld\r\n\n  don't\t 12345 \n"
@@ -242,7 +237,6 @@ def test_every_pattern_splits_a_text_without_loss(name: str) -> None:
 
 def test_kimi_keeps_han_apart_from_other_letters() -> None:
     # A rank for the bytes across a boundary is used only where the pattern leaves both sides in one piece.
-    tiktoken = pytest.importorskip("tiktoken")
     ranks = {bytes([value]): value for value in range(256)} | {b"a" + "你".encode()[:1]: 256}
     text = "a你"
     pieces = {

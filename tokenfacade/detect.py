@@ -51,6 +51,7 @@ def detect_format(path: Path) -> FileFormat:
         CorruptTokenizerError: It can't be read.
 
     Example:
+        >>> from pathlib import Path
         >>> detect_format(Path("examples/tokenizer/tokenizer.json"))
         'huggingface'
     """

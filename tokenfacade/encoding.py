@@ -120,7 +120,7 @@ class Encoding(Sequence[int]):
 
 
 def mend_surrogates(text: str) -> str:
-    """The text as UTF-8 can hold it: a pair of surrogates becomes its character, a lone one U+FFFD.
+    r"""The text as UTF-8 can hold it: a pair of surrogates becomes its character, a lone one U+FFFD.
 
     Such strings come from JSON that escapes half a character, and from file names; no tokenizer takes them.
 
@@ -136,11 +136,11 @@ def mend_surrogates(text: str) -> str:
 
 
 def spans_of_bytes(text: str, pieces: Iterable[bytes]) -> list[Span]:
-    """Character spans of pieces whose bytes, joined, are the UTF-8 of `text`; a piece owns every character it
+    r"""Character spans of pieces whose bytes, joined, are the UTF-8 of `text`; a piece owns every character it
     touches.
 
     Example:
-        >>> spans_of_bytes("a😊", [b"a", b"\\xf0\\x9f", b"\\x98\\x8a"])
+        >>> spans_of_bytes("a😊", [b"a", b"\xf0\x9f", b"\x98\x8a"])
         [(0, 1), (1, 2), (1, 2)]
     """
     owner = [index for index, character in enumerate(text) for _ in character.encode()]

@@ -112,14 +112,20 @@ async def create_tokenizer_async(
 
 
 def _expanded(path: str | Path) -> Path:
-    return Path(os.path.expanduser(path))
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # no name of a user can have a NUL or half a surrogate pair in it
+        return Path(path)
 
 
 def _from_scheme(
     scheme: str, rest: str, *, revision: str | None, token: str | None, local_files_only: bool
 ) -> Tokenizer:
     if scheme == "file":
-        return _from_path(_expanded(_path_of_url(rest) if rest.startswith("//") else rest), None)
+        location = _path_of_url(rest) if rest.startswith("//") else rest
+        if not location:
+            raise ConfigurationError("a source file: goes on with a path, as in 'file:models/tokenizer.json'")
+        return _from_path(_expanded(location), None)
     if scheme == "tiktoken":
         from tokenfacade.backends.tiktoken import TiktokenTokenizer
 

@@ -2,24 +2,31 @@
 
 The rules are those of transformers 5 (`PreTrainedTokenizerBase._from_pretrained`), found out by running it:
 ``special_tokens_map.json`` and ``added_tokens.json`` count only where ``tokenizer_config.json`` has no
-``added_tokens_decoder``, and then come before it.
+``added_tokens_decoder``, and then come before it; a null there takes a name away.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tokenfacade.encoding import SpecialTokens
+from tokenfacade.encoding import SpecialTokens, mend_surrogates
 from tokenfacade.errors import CorruptTokenizerError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROLES = ("bos", "eos", "unk", "pad", "sep", "cls", "mask")
-"""The roles that transformers knows; a model may name more."""
+ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+"""The roles that transformers knows, in its order; a model may name more."""
+
+_ROLE_NAMES = tuple(f"{role}_token" for role in ROLES)
+_EXTRA = "extra_special_tokens"
+_EXTRA_FORMERLY = "additional_special_tokens"
+_MAX_DIGITS = 10
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,11 @@ class ModelConfig:
         model: ``config.json``.
         generation: ``generation_config.json``.
         added_tokens: Tokens with explicit ids, by id.
-        named: The token of each name that ends in ``_token``, as ``bos_token``.
+        named: The token of each name, as ``bos_token``: first the roles in their order, then what else has one. They
+            are special, whatever their flag says.
         extra: Special tokens without a name.
+        lists_added_tokens: Whether ``tokenizer_config.json`` lists the added tokens. Where it doesn't, the flags in a
+            ``tokenizer.json`` win over those here, but what has a name is special.
     """
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +63,12 @@ class ModelConfig:
     added_tokens: Mapping[int, AddedTokenConfig] = field(default_factory=dict)
     named: Mapping[str, AddedTokenConfig] = field(default_factory=dict)
     extra: tuple[AddedTokenConfig, ...] = ()
+    lists_added_tokens: bool = False
+
+    def with_names(self, names: Mapping[str, str]) -> ModelConfig:
+        """The config with the names that a tokenizer's class brings along; a null in the files takes one away."""
+        own = {name: AddedTokenConfig(names[name], special=True) for name in names if name not in self.tokenizer}
+        return replace(self, named=_in_order({**own, **self.named}))
 
     @property
     def tokenizer_class(self) -> str | None:
@@ -67,9 +83,8 @@ class ModelConfig:
     def special_tokens(self, ids: Mapping[str, int]) -> SpecialTokens:
         """The special tokens, given the ids of all that are flagged special."""
         roles = {role: self.named[f"{role}_token"].content for role in ROLES if f"{role}_token" in self.named}
-        others = {name: token.content for name, token in self.named.items() if name.removesuffix("_token") not in ROLES}
-        bos, eos, unk, pad, sep, cls, mask = map(roles.get, ROLES)
-        return SpecialTokens(bos, eos, unk, pad, sep, cls, mask, others, ids)
+        others = {name: token.content for name, token in self.named.items() if name not in _ROLE_NAMES}
+        return SpecialTokens(**roles, named=others, ids=ids)
 
     def eos_token_ids(self, token_to_id: Callable[[str], int | None]) -> tuple[int, ...]:
         """The ids that end a generation: the ordered union of tokenizer_config, generation_config and config."""
@@ -87,30 +102,33 @@ def read_model_config(folder: Path) -> ModelConfig:
     """Read what there is in a folder; files that are absent say nothing.
 
     Raises:
-        CorruptTokenizerError: One of the files isn't a JSON object.
+        CorruptTokenizerError: One of the files isn't a JSON object, or its added or extra tokens aren't tokens.
     """
-    tokenizer = _read_object(folder / "tokenizer_config.json")
-    added: dict[int, AddedTokenConfig] = {}
-    if "added_tokens_decoder" in tokenizer:
-        for token_id, value in _mapping(tokenizer["added_tokens_decoder"]).items():
-            token = _added_token(value)
-            if token is not None and str(token_id).isdigit():
-                added[int(token_id)] = token
+    file = folder / "tokenizer_config.json"
+    own = _read_object(file)
+    lists_added_tokens = "added_tokens_decoder" in own
+    legacy = {} if lists_added_tokens else _special(_read_object(folder / "special_tokens_map.json"))
+    extra, named_extra = _extra_tokens(own, legacy, file)
+    # In transformers, names of its own making that are plain strings come last, and win.
+    plain = {name: value for name, value in own.items() if name not in _ROLE_NAMES and isinstance(value, str)}
+    values = {**{name: value for name, value in own.items() if name not in plain}, **legacy, **plain}
+    named = {
+        name: token for name, value in values.items() if name.endswith("_token") and (token := _added_token(value))
+    }
+    named |= {name: token for name, value in named_extra.items() if (token := _added_token(value))}
+    if lists_added_tokens:
+        added = _listed_tokens(own["added_tokens_decoder"], file)
     else:
-        tokenizer = {**tokenizer, **_special(_read_object(folder / "special_tokens_map.json"))}
-        added = dict(_legacy_added_tokens(_read_object(folder / "added_tokens.json"), tokenizer))
-    extra = tokenizer.get("extra_special_tokens") or tokenizer.get("additional_special_tokens") or []
-    named = {name: token for name, value in tokenizer.items() if (token := _named_token(name, value))}
-    if isinstance(extra, Mapping):
-        named.update((name, token) for name, value in extra.items() if (token := _added_token(value)))
-        extra = []
+        special = {named[name].content for name in _ROLE_NAMES if name in named} | {token.content for token in extra}
+        added = _legacy_tokens(folder / "added_tokens.json", special)
     return ModelConfig(
-        tokenizer=tokenizer,
+        tokenizer={**own, **legacy},
         model=_read_object(folder / "config.json"),
         generation=_read_object(folder / "generation_config.json"),
         added_tokens=added,
-        named=named,
-        extra=tuple(token for value in extra if (token := _added_token(value))),
+        named=_in_order(named),
+        extra=tuple(extra),
+        lists_added_tokens=lists_added_tokens,
     )
 
 
@@ -131,42 +149,33 @@ def read_json(path: Path) -> Any:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise CorruptTokenizerError(f"{path} should hold a JSON object, not {type(content).__name__}", source=str(path))
-    return content
+    return dict(_expect(read_json(path), dict, "a JSON object", path)) if os.path.isfile(path) else {}
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _expect(value: object, kind: type[_Kind], what: str, path: Path) -> _Kind:
+    if not isinstance(value, kind):
+        raise CorruptTokenizerError(f"{path} should hold {what}, not {value!r:.80}", source=str(path))
+    return value
 
 
-def _added_token(value: object) -> AddedTokenConfig | None:
-    if isinstance(value, str) and value:
-        return AddedTokenConfig(value, special=True)
-    if not isinstance(value, Mapping) or not isinstance(value.get("content"), str) or not value["content"]:
+def _added_token(value: object, *, special: bool = True) -> AddedTokenConfig | None:
+    """A token as a string, or as an object that may say whether it is special; None for anything else."""
+    flags = value if isinstance(value, Mapping) else {"content": value}
+    content, normalized = flags.get("content"), flags.get("normalized")
+    if not isinstance(content, str) or not content:
         return None
-    normalized = value.get("normalized")
     return AddedTokenConfig(
-        value["content"],
-        special=bool(value.get("special", False)),
-        single_word=bool(value.get("single_word", False)),
-        lstrip=bool(value.get("lstrip", False)),
-        rstrip=bool(value.get("rstrip", False)),
+        mend_surrogates(content),
+        special=bool(flags.get("special", special)),
+        single_word=bool(flags.get("single_word", False)),
+        lstrip=bool(flags.get("lstrip", False)),
+        rstrip=bool(flags.get("rstrip", False)),
         normalized=None if normalized is None else bool(normalized),
     )
 
 
-def _named_token(name: str, value: object) -> AddedTokenConfig | None:
-    """A named token is special, whatever its flag says; ``add_bos_token`` and the like are no tokens."""
-    if not name.endswith("_token"):
-        return None
-    token = _added_token(value)
-    if token is None or token.special:
-        return token
-    return replace(token, special=True)
+def _in_order(named: Mapping[str, AddedTokenConfig]) -> dict[str, AddedTokenConfig]:
+    return {name: named[name] for name in dict.fromkeys((*_ROLE_NAMES, *named)) if name in named}
 
 
 def _special(tokens: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,15 +185,38 @@ def _special(tokens: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _legacy_added_tokens(
-    ids: Mapping[str, Any], tokenizer: Mapping[str, Any]
-) -> Iterator[tuple[int, AddedTokenConfig]]:
-    special = {token.content for name, value in tokenizer.items() if (token := _named_token(name, value))}
-    for value in tokenizer.get("extra_special_tokens") or tokenizer.get("additional_special_tokens") or ():
-        token = _added_token(value)
-        if token is not None:
-            special.add(token.content)
-    for content, token_id in ids.items():
-        if type(token_id) is int:
-            is_special = content in special
-            yield token_id, AddedTokenConfig(content, special=is_special, normalized=not is_special)
+def _extra_tokens(
+    own: Mapping[str, Any], legacy: Mapping[str, Any], path: Path
+) -> tuple[list[AddedTokenConfig], dict[str, Any]]:
+    """The special tokens under no name of their own: a list of them, or an object that names them after all."""
+    values: list[object] = []
+    named: dict[str, Any] = {}
+    for source in (own, legacy):
+        found = source.get(_EXTRA) or []
+        if isinstance(found, Mapping):
+            values, named, found = [], {**named, **found}, []
+        found = found or (not values and source.get(_EXTRA_FORMERLY)) or []
+        values += _expect(found, list, f"a list of {_EXTRA}", path)
+    return [token for value in values if (token := _added_token(value))], named
+
+
+def _listed_tokens(value: object, path: Path) -> dict[int, AddedTokenConfig]:
+    tokens = {}
+    for token_id, flags in _expect(value or {}, dict, "an object as added_tokens_decoder", path).items():
+        token = _added_token(flags, special=False) if isinstance(flags, Mapping) else None
+        if token is None or not (token_id.isascii() and token_id.isdigit() and len(token_id) <= _MAX_DIGITS):
+            raise CorruptTokenizerError(
+                f"{path} has no token under {token_id!r} of its added_tokens_decoder", source=str(path)
+            )
+        tokens[int(token_id)] = token
+    return tokens
+
+
+def _legacy_tokens(path: Path, special: Set[str]) -> dict[int, AddedTokenConfig]:
+    tokens = {}
+    for spelling, token_id in _read_object(path).items():
+        content = mend_surrogates(spelling)
+        is_special = content in special
+        token = AddedTokenConfig(content, special=is_special, normalized=not is_special)
+        tokens[_expect(token_id, int, f"an id for {content!r}", path)] = token
+    return tokens

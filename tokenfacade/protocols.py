@@ -8,6 +8,7 @@ that they need.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,8 +16,6 @@ from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans
 from tokenfacade.errors import ConfigurationError, DecodeError, EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from tokenfacade.decoding.pieces import Pieces
     from tokenfacade.decoding.sequence import Sequence as TextSequence
     from tokenfacade.decoding.stop import StopSequenceDecoder
@@ -62,7 +61,7 @@ class Encoder(Protocol):
         """
         return [
             self.encode(text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
-            for text in texts
+            for text in checked_texts(texts)
         ]
 
     def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
@@ -107,7 +106,7 @@ class Encoder(Protocol):
             >>> MockTokenizer().truncate("hello world again", 2)
             'hello world'
             >>> MockTokenizer().truncate("hello world again", 1, side="left")
-            'n'
+            'in'
         """
         from tokenfacade.truncation import longest_fit
 
@@ -321,6 +320,13 @@ def _load_again(source: str) -> Tokenizer:
     from tokenfacade.factory import create_tokenizer
 
     return create_tokenizer(source)
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """The texts as UTF-8 can hold them; raises `EncodeError` for what isn't a `str`, or no collection of them."""
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise EncodeError(f"texts to encode must be a collection of str, not {type(texts).__name__}")
+    return [checked_text(text) for text in texts]
 
 
 def checked_text(text: str) -> str:

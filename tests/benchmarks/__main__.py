@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from importlib import import_module
+
+from tests.data import DATA
 
 NAMES = ("stream", "stop", "encode", "load")
 
@@ -13,6 +16,7 @@ def main(names: list[str]) -> None:
     unknown = set(names) - set(NAMES)
     if unknown:
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(DATA / "tiktoken_cache")
     print(f"{platform.python_implementation()} {platform.python_version()}; best of interleaved blocks; read ratios")
     for name in names or NAMES:
         import_module(f"tests.benchmarks.{name}").run()

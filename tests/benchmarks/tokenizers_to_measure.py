@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.data import DATA
 from tokenfacade import HuggingFaceTokenizer, TiktokenTokenizer
 
@@ -18,7 +16,5 @@ NAMES = ("deepseek-v3", "phi-3-mini", "cl100k_base")
 def load(name: str) -> Tokenizer:
     """One of `NAMES`: byte-level, byte fallback, tiktoken."""
     if name == "cl100k_base":
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TIKTOKEN_CACHE_DIR", str(DATA / "tiktoken_cache"))
-            return TiktokenTokenizer.from_encoding(name)
+        return TiktokenTokenizer.from_encoding(name)
     return HuggingFaceTokenizer.from_file(DATA / "models" / name)

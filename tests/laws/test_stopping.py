@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,6 @@ from tokenfacade import (
     StopSequenceDecoderBuilder,
     Text,
 )
-
 from tokenfacade.encoding import mend_surrogates
 
 if TYPE_CHECKING:
@@ -143,8 +142,13 @@ def test_after_a_stop_every_call_says_stopped(tokenizer: Tokenizer) -> None:
 
 def test_reset_equals_a_new_decoder(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("the worker and the worker").ids
-    for options in ({"stop": ["work"]}, {"stop": ["work"], "min_tokens": 2}, {"stop_token_ids": [ids[1]]}):
-        decoder = tokenizer.stop_decoder(**options, prompt_ids=ids[:1])  # type: ignore[arg-type]
+    cases: list[dict[str, Any]] = [
+        {"stop": ["work"]},
+        {"stop": ["work"], "min_tokens": 2},
+        {"stop_token_ids": [ids[1]]},
+    ]
+    for options in cases:
+        decoder = tokenizer.stop_decoder(**options, prompt_ids=ids[:1])
         first = [*decoder.process_tokens(ids), decoder.flush()]
         decoder.reset()
         assert [decoder.is_stopped, decoder.matched_stop, decoder.tokens_consumed] == [False, None, 0]
@@ -152,9 +156,7 @@ def test_reset_equals_a_new_decoder(tokenizer: Tokenizer) -> None:
 
 
 def test_a_stop_string_that_spells_a_special_token_stops_at_the_token(tokenizer: Tokenizer) -> None:
-    special = next(iter(tokenizer.special_tokens.ids), None)
-    if special is None:
-        pytest.skip("no special tokens")
+    special = next(iter(tokenizer.special_tokens.ids))
     ids = [*tokenizer.encode("the worker").ids, tokenizer.special_tokens.ids[special], *tokenizer.encode("the").ids]
     for skip in (True, False):
         decoder = tokenizer.stop_decoder([special], skip_special_tokens=skip)
@@ -268,9 +270,9 @@ def test_a_long_stop_that_nearly_matches_costs_no_recursion() -> None:
         {"errors": "never"},
     ],
 )
-def test_what_can_not_be_a_stop_is_refused(options: dict[str, object]) -> None:
+def test_what_can_not_be_a_stop_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
-        MockTokenizer().stop_decoder(**options)  # type: ignore[arg-type]
+        MockTokenizer().stop_decoder(**options)
 
 
 def test_a_single_string_is_one_stop() -> None:
@@ -278,11 +280,12 @@ def test_a_single_string_is_one_stop() -> None:
 
 
 @pytest.mark.parametrize("not_an_id", [None, "a", 1.5, [1]])
-def test_what_is_no_integer_is_refused(not_an_id: object) -> None:
-    for options in ({}, {"min_tokens": 2}, {"stop": ["x"]}):
-        decoder = MockTokenizer().stop_decoder(**options)  # type: ignore[arg-type]
+def test_what_is_no_integer_is_refused(not_an_id: Any) -> None:
+    cases: list[dict[str, Any]] = [{}, {"min_tokens": 2}, {"stop": ["x"]}]
+    for options in cases:
+        decoder = MockTokenizer().stop_decoder(**options)
         with pytest.raises(DecodeError):
-            decoder.process_token(not_an_id)  # type: ignore[arg-type]
+            decoder.process_token(not_an_id)
         assert decoder.tokens_consumed == 0
 
 
@@ -296,7 +299,7 @@ def test_unknown_ids_raise_when_errors_are_strict_and_stop_nothing() -> None:
 def test_the_builder_builds_what_the_configuration_says() -> None:
     tokenizer = MockTokenizer()
     builder = StopSequenceDecoderBuilder(tokenizer).stop_sequence("a", "b").stop_token(1).visible_stop_sequence("c")
-    builder = builder.visible_stop_token(2).skip_special_tokens(False).min_tokens(1).prompt_ids([0x61])
+    builder = builder.visible_stop_token(2).skip_special_tokens(skip=False).min_tokens(1).prompt_ids([0x61])
     config = StopSequenceConfig(["a", "b"], [1], ["c"], [2], skip_special_tokens=False, min_tokens=1)
     assert builder.build().config == config
     assert given_out(builder.build(), b"xa") == "x"

@@ -54,7 +54,8 @@ def read_chain(decoder: Mapping[str, Any] | None) -> Chain | None:
         elif kind == "Fuse":
             is_fused = True
         elif is_fused:
-            if chain.strip_count or part.get("stop") or not part.get("start"):
+            is_split = chain.has_byte_tokens and not part["content"].isascii()
+            if is_split or chain.strip_count or part["stop"] or not part["start"]:
                 return None
             chain = replace(chain, strip=part["content"], strip_count=part["start"])
         else:

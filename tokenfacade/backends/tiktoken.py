@@ -20,11 +20,11 @@ from tokenfacade.backends.tiktoken_files import (
 )
 from tokenfacade.backends.tiktoken_names import encoding_name_of, load_encoding
 from tokenfacade.decoding.pieces import Pieces, byte_alphabet
-from tokenfacade.decoding.transducer import checked_id, checked_ids
+from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import ConfigurationError, EncodeError, TokenizerNotFoundError
 from tokenfacade.model_config import AddedTokenConfig, ModelConfig
-from tokenfacade.protocols import Tokenizer, checked_text
+from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,8 +54,10 @@ class TiktokenTokenizer(Tokenizer):
     Example:
         >>> import tiktoken
         >>> ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256, b"ll": 257, b"hell": 258}
-        >>> encoding = tiktoken.Encoding("tiny", pat_str=r"\\w+|\\W+", mergeable_ranks=ranks, "
-                                                                    "special_tokens={"<|end|>": 300})
+        >>> special = {"<|end|>": 300}
+        >>> encoding = tiktoken.Encoding(
+        ...     "tiny", pat_str=r"\\w+|\\W+", mergeable_ranks=ranks, special_tokens=special
+        ... )
         >>> tokenizer = TiktokenTokenizer(encoding)
         >>> tokenizer.encode("hello<|end|>").ids
         [258, 111, 300]
@@ -233,13 +235,14 @@ class TiktokenTokenizer(Tokenizer):
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
     ) -> list[Encoding]:
         encode = partial(self.encode, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
-        if sum(len(checked_text(text)) for text in texts) < PARALLEL_CHARACTERS:
+        texts = checked_texts(texts)
+        if sum(map(len, texts)) < PARALLEL_CHARACTERS:
             return list(map(encode, texts))
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             return list(pool.map(encode, texts))
 
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
-        ids = list(token_ids)
+        ids = listed(token_ids)
         try:
             if skip_special_tokens:
                 special = self._special_ids

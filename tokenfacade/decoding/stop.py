@@ -108,7 +108,7 @@ class StopSequenceDecoder:
         >>> tokenizer = MockTokenizer()
         >>> decoder = tokenizer.stop_decoder([" end"])
         >>> [decoder.process_token(token_id).text for token_id in tokenizer.encode("the world end of it")]
-        ['the', ' world', '', '', '']
+        ['the', ' world', '', '', '', '', '', '']
         >>> decoder.is_stopped, decoder.matched_stop, decoder.tokens_consumed
         (True, ' end', 6)
     """
@@ -243,7 +243,7 @@ class StopSequenceDecoderBuilder:
         """Add ids that end the text and whose text comes out."""
         return self._with(visible_stop_token_ids=(*self._config.visible_stop_token_ids, *token_ids))
 
-    def skip_special_tokens(self, skip: bool = True) -> StopSequenceDecoderBuilder:  # noqa: FBT001, FBT002  a setter
+    def skip_special_tokens(self, skip: bool = True) -> StopSequenceDecoderBuilder:  # noqa: FBT001, FBT002
         """Whether special tokens have no text."""
         return self._with(skip_special_tokens=skip)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from tokenfacade.decoding.transducer import checked_id, checked_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tokenfacade.decoding.tables import UnknownIds
     from tokenfacade.decoding.transducer import State
@@ -75,7 +76,7 @@ class DecodeStream:
             raise
         return text
 
-    def step_batch(self, token_ids: Sequence[int]) -> str | None:
+    def step_batch(self, token_ids: Iterable[int]) -> str | None:
         """Take several ids, and give out what they complete as one chunk; None if that is nothing.
 
         Raises:
@@ -84,7 +85,7 @@ class DecodeStream:
         state = self.state
         chunk = ""
         try:
-            if len(token_ids) == 4:
+            if len(token_ids) == 4:  # type: ignore[arg-type]
                 # What speculative decoding mostly hands over; without a growing string 70 ns an id instead of 85.
                 first, second, third, fourth = token_ids
                 one, state = state[first]
@@ -97,8 +98,10 @@ class DecodeStream:
                 if text is not None:
                     chunk += text
         except TypeError:
-            checked_ids(token_ids)
-            raise
+            ids = checked_ids(token_ids)
+            if isinstance(token_ids, Sized):
+                raise
+            return self.step_batch(ids)
         self.state = state
         return chunk or None
 

@@ -4,17 +4,16 @@ lately."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from tokenfacade.decoding.pieces import Pieces, agrees
-from tokenfacade.decoding.transducer import State, Transducer
+from tokenfacade.decoding.transducer import State, Transducer, checked_ids
 from tokenfacade.decoding.window import Window, WindowDecoder
 from tokenfacade.errors import ConfigurationError, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tokenfacade.decoding.automaton import StopAutomaton
     from tokenfacade.decoding.stop import StopSequenceConfig
     from tokenfacade.protocols import Decoder
@@ -40,9 +39,7 @@ class StreamTables:
     def state(self, prompt_ids: Sequence[int], *, skip_special_tokens: bool, errors: UnknownIds) -> State | Window:
         """Where a stream begins that continues `prompt_ids`."""
         transducer = self.transducer(skip_special_tokens=skip_special_tokens, errors=errors)
-        if not len(prompt_ids) and isinstance(transducer, Transducer):
-            return transducer.start
-        return transducer.after(prompt_ids)
+        return transducer.after(prompt_ids if isinstance(prompt_ids, Sequence) else checked_ids(prompt_ids))
 
     def transducer(self, *, skip_special_tokens: bool, errors: UnknownIds) -> Transducer | WindowDecoder:
         """The one transducer for this way of reading ids, or the windows that stand in for it."""

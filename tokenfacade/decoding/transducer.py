@@ -175,8 +175,16 @@ def checked_id(token_id: int) -> int:
 
 
 def checked_ids(token_ids: Iterable[int]) -> list[int]:
-    """The ids as plain ints; raises `DecodeError` for what isn't an integer."""
-    return [checked_id(token_id) for token_id in token_ids]
+    """The ids as plain ints; raises `DecodeError` for what isn't an integer, or no collection at all."""
+    return [checked_id(token_id) for token_id in listed(token_ids)]
+
+
+def listed(token_ids: Iterable[int]) -> list[int]:
+    """The ids as a list, unchecked; raises `DecodeError` for what is no collection."""
+    try:
+        return token_ids if isinstance(token_ids, list) else list(token_ids)
+    except TypeError:
+        raise DecodeError(f"token ids are a collection of integers, not {type(token_ids).__name__}") from None
 
 
 def _decode(data: bytes, errors: str) -> tuple[str, int]:
@@ -200,7 +208,8 @@ def _join_subparts(configuration: Configuration, piece: bytes) -> tuple[str, Con
 
 
 def _rejects(pending: bytes, piece: bytes) -> bool:
-    """Whether the first byte of a piece can't continue the pending ones. (U+FFFD in the text says nothing: it may be meant.)"""
+    """Whether the first byte of a piece can't continue the pending ones. (U+FFFD in the text says nothing: it may be
+    meant.)"""
     try:
         _decode(pending + piece[:1], "strict")
     except UnicodeDecodeError:

@@ -1,0 +1,355 @@
+"""From a source to a tokenizer: what is looked for in which order, and what never leaves the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import pickle
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.hub_fixtures import REPO, SECRET, failure_of
+from tests.hub_fixtures import cache as cache
+from tests.hub_fixtures import connections as connections
+from tests.hub_fixtures import hub as hub
+from tests.hub_fixtures import hub_environment as hub_environment
+from tests.rank_files import content_of, publish, write_model
+from tokenfacade import (
+    ConfigurationError,
+    CorruptTokenizerError,
+    HubError,
+    LoadError,
+    MissingDependencyError,
+    TokenFacadeError,
+    TokenizerNotFoundError,
+    UnsupportedFormatError,
+    create_tokenizer,
+    create_tokenizer_async,
+    factory,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fake_hub import FakeHub
+
+TOKENIZER_JSON = json.dumps(
+    {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {"hello": 0, "world": 1, "?": 2}, "unk_token": "?"},
+    }
+).encode()
+QWEN = json.dumps({"tokenizer_class": "QWenTokenizer"}).encode()
+SENTENCEPIECE = b"\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02\x0a\x0c"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a home and a published encoding of its own."""
+    place = tmp_path / "work"
+    (place / "home").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.setenv("USERPROFILE", str(place / "home"))
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(place))
+    publish(monkeypatch, "o200k_base", "cl100k_base")
+    (place / "o200k_base.tiktoken").write_bytes(content_of())
+    return place
+
+
+def hugging_face_in(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_bytes(TOKENIZER_JSON)
+    return folder
+
+
+class TestOrder:
+    @pytest.mark.parametrize(
+        ("source", "backend", "canonical"),
+        [
+            ("gpt-4o", "tiktoken", "tiktoken:o200k_base"),
+            ("o200k_base", "tiktoken", "tiktoken:o200k_base"),
+            ("openai/gpt-4o-mini", "tiktoken", "tiktoken:o200k_base"),
+            ("ft:gpt-4o:org::id", "tiktoken", "tiktoken:o200k_base"),
+            ("davinci-002:ft-org-2023", "tiktoken", "tiktoken:cl100k_base"),
+            ("tiktoken:gpt-4o", "tiktoken", "tiktoken:o200k_base"),
+            ("tiktoken:o200k_base", "tiktoken", "tiktoken:o200k_base"),
+            ("mock:", "mock", "mock:"),
+        ],
+    )
+    def test_names_and_schemes_lead_to_their_backends(
+        self, workplace: Path, connections: Callable[[], list[object]], source: str, backend: str, canonical: str
+    ) -> None:
+        attempts = connections()
+        tokenizer = create_tokenizer(source)
+        assert (tokenizer.backend, tokenizer.source) == (backend, canonical)
+        assert attempts == []
+
+    @pytest.mark.parametrize("name", ["gpt-4o", "org/name", "davinci:ft-org", "ft:gpt-4o:org::id", "x.json"])
+    def test_an_existing_path_wins_over_a_name(self, workplace: Path, name: str) -> None:
+        folder = hugging_face_in(workplace / name)
+        tokenizer = create_tokenizer(name)
+        assert (tokenizer.backend, tokenizer.source) == ("huggingface", str(folder))
+
+    def test_a_scheme_wins_over_an_existing_path(self, workplace: Path) -> None:
+        hugging_face_in(workplace / "mock:")
+        hugging_face_in(workplace / "tiktoken:gpt-4o")
+        assert create_tokenizer("mock:").backend == "mock"
+        assert create_tokenizer("tiktoken:gpt-4o").backend == "tiktoken"
+        assert create_tokenizer("./mock:").backend == "huggingface"
+
+    def test_only_a_known_scheme_is_one(self, workplace: Path) -> None:
+        for name in ("gguf:model", "models+http/hf:x", "Mock:"):
+            hugging_face_in(workplace / name)
+            assert create_tokenizer(name).backend == "huggingface"
+
+    def test_a_name_wins_over_a_repository(self, workplace: Path, hub: FakeHub) -> None:
+        hub.add("gpt-4o", {"tokenizer.json": TOKENIZER_JSON})
+        assert create_tokenizer("gpt-4o").backend == "tiktoken"
+        assert hub.requests == []
+        assert create_tokenizer("hf:gpt-4o").backend == "huggingface"
+
+    def test_what_is_neither_path_nor_name_is_a_repository(self, workplace: Path, hub: FakeHub) -> None:
+        commit = hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON})
+        assert create_tokenizer(REPO).source == f"hf:{REPO}@{commit}"
+
+    @pytest.mark.parametrize(
+        "source", ["./gone", "gone/model/here", "C:\\gone", "~/gone", "gone.json", "gone/", "org/tokenizer.model"]
+    )
+    def test_a_path_that_is_not_there_is_never_sent_to_the_network(
+        self, workplace: Path, connections: Callable[[], list[object]], source: str
+    ) -> None:
+        attempts = connections()
+        for given in (source, Path(source), f"file:{source}"):
+            with pytest.raises(TokenizerNotFoundError, match="there is no file or folder"):
+                create_tokenizer(given)
+        assert attempts == []
+
+    @pytest.mark.parametrize("scheme", ["grpc", "vllm+http", "sglang+https"])
+    def test_a_scheme_of_a_later_release_is_an_error_that_does_not_repeat_a_password(self, scheme: str) -> None:
+        with pytest.raises(UnsupportedFormatError, match=scheme.replace("+", r"\+")) as caught:
+            create_tokenizer(f"{scheme}://user:{SECRET}@host:1/model")
+        assert SECRET not in f"{caught.value!r} {caught.value.source}"
+
+
+class TestPaths:
+    def test_the_same_folder_can_be_written_in_many_ways(self, workplace: Path) -> None:
+        folder = hugging_face_in(workplace / "home" / "a model")
+        url = folder.as_uri()
+        sources: list[str | Path] = [
+            *(folder, str(folder), Path("home/a model"), "home/a model", "./home/a model", "home/a model/"),
+            *("~/a model", Path("~/a model"), "file:~/a model", "file:home/a model", f"file:{folder}"),
+            *(url, url.replace("file://", "file://localhost")),
+        ]
+        assert "%20" in url
+        assert {create_tokenizer(source).source for source in sources} == {str(folder)}
+
+    def test_a_percent_sign_is_itself_where_there_is_no_url(self, workplace: Path) -> None:
+        folder = hugging_face_in(workplace / "100%20")
+        assert create_tokenizer("file:100%20").source == create_tokenizer("100%20").source == str(folder)
+
+    def test_a_file_is_recognised_by_content_whatever_it_is_called(self, workplace: Path) -> None:
+        (workplace / "a.model").write_bytes(TOKENIZER_JSON)
+        write_model(workplace / "qwen", "tokenizer.model", tokenizer_config=json.loads(QWEN))
+        assert create_tokenizer("a.model").backend == "huggingface"
+        assert create_tokenizer("qwen/tokenizer.model").backend == "tiktoken"
+        assert create_tokenizer("qwen").backend == "tiktoken"
+
+    def test_tokenizer_json_wins_over_the_other_files_of_a_folder(self, workplace: Path) -> None:
+        write_model(workplace, "qwen.tiktoken", tokenizer_config=json.loads(QWEN))
+        (workplace / "tokenizer.model").write_bytes(SENTENCEPIECE)
+        assert create_tokenizer(hugging_face_in(workplace)).backend == "huggingface"
+
+    def test_several_files_of_ranks_are_refused_and_named(self, workplace: Path) -> None:
+        for name in ("a.tiktoken", "b.tiktoken"):
+            write_model(workplace / "both", name)
+        with pytest.raises(ConfigurationError, match=r"a\.tiktoken, b\.tiktoken"):
+            create_tokenizer("both/")
+
+    def test_a_folder_without_a_tokenizer_is_not_found(self, workplace: Path) -> None:
+        (workplace / "home" / "config.json").write_text("{}")
+        with pytest.raises(TokenizerNotFoundError, match=r"tokenizer\.json"):
+            create_tokenizer("home")
+
+    @pytest.mark.parametrize(
+        ("content", "error", "said"),
+        [
+            (b"", CorruptTokenizerError, "empty"),
+            (b"version https://git-lfs.github.com/spec/v1\n", CorruptTokenizerError, "git lfs pull"),
+            ((9).to_bytes(8, "little") + b"{}       ", UnsupportedFormatError, "safetensors"),
+            (b"PK\x03\x04", UnsupportedFormatError, "archive"),
+            (pickle.dumps([1]), UnsupportedFormatError, "pickle"),
+            (b"\0" * 99, UnsupportedFormatError, "known"),
+            (b'{"model": ', CorruptTokenizerError, "JSON"),
+            (content_of(), UnsupportedFormatError, "family="),
+        ],
+    )
+    def test_a_file_that_is_no_tokenizer_is_told_by_what_it_is(
+        self, workplace: Path, content: bytes, error: type[LoadError], said: str
+    ) -> None:
+        (workplace / "file").write_bytes(content)
+        with pytest.raises(error, match=said) as caught:
+            create_tokenizer("./file")
+        assert "file" in str(caught.value.source)
+
+    @pytest.mark.parametrize(
+        ("content", "extra"),
+        [
+            (SENTENCEPIECE, "sentencepiece"),
+            (b'{"config": {"default_vocab_size": 131072}}', "tekken"),
+            (b"GGUF\x03\0\0\0", "gguf"),
+        ],
+    )
+    @pytest.mark.parametrize("is_installed", [False, True])
+    def test_a_format_of_an_extra_says_which(
+        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, extra: str, *, is_installed: bool
+    ) -> None:
+        (workplace / "file").write_bytes(content)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if is_installed else None)
+        if is_installed:
+            with pytest.raises(UnsupportedFormatError):
+                create_tokenizer("./file")
+            return
+        with pytest.raises(MissingDependencyError, match=rf"tokenfacade\[{extra}\]") as caught:
+            create_tokenizer("./file")
+        assert caught.value.extra == extra
+
+
+class TestBadSources:
+    @pytest.mark.parametrize("source", [None, "", b"", b"gpt-4o", 5, 1.5, True, [], object(), "file:", "file://"])
+    def test_what_is_no_source_is_a_configuration_error(self, workplace: Path, source: Any) -> None:
+        with pytest.raises(ConfigurationError):
+            create_tokenizer(source)
+
+    @pytest.mark.parametrize("source", ["a\0b", "org/na\0me", "x" * 10_000, "x/" * 5_000, "\ud800", " ", "a b", "\n"])
+    @pytest.mark.parametrize("form", ["{}", "hf:{}", "tiktoken:{}", "file:{}", "./{}", "~{}"])
+    def test_a_strange_name_is_not_found_and_never_sent(
+        self, workplace: Path, connections: Callable[[], list[object]], source: str, form: str
+    ) -> None:
+        attempts = connections()
+        with pytest.raises(TokenizerNotFoundError):
+            create_tokenizer(form.format(source))
+        assert attempts == []
+
+    @pytest.mark.parametrize("name", ["a\0b", "x" * 10_000, "~nobody/x"])
+    def test_a_strange_path_is_not_found(self, workplace: Path, name: str) -> None:
+        with pytest.raises(TokenizerNotFoundError):
+            create_tokenizer(Path(name))
+
+
+class TestHub:
+    @pytest.mark.parametrize("source", [REPO, f"hf:{REPO}"])
+    def test_a_revision_can_be_part_of_the_name_or_an_argument(self, hub: FakeHub, source: str) -> None:
+        old = hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON})
+        new = hub.repositories[REPO].push({"tokenizer.json": TOKENIZER_JSON, "config.json": b"{}"}, branch="next")
+        assert create_tokenizer(f"{source}@next").source == f"hf:{REPO}@{new}"
+        assert create_tokenizer(source, revision="next").source == f"hf:{REPO}@{new}"
+        assert create_tokenizer(f"{source}@next", revision="next").source == f"hf:{REPO}@{new}"
+        assert create_tokenizer(f"{source}@{old}").source == create_tokenizer(source).source == f"hf:{REPO}@{old}"
+
+    def test_two_revisions_that_contradict_each_other_are_refused(self, hub: FakeHub) -> None:
+        with pytest.raises(ConfigurationError, match="next"):
+            create_tokenizer(f"hf:{REPO}@main", revision="next")
+        assert hub.requests == []
+
+    def test_the_token_is_used_and_not_kept(self, hub: FakeHub) -> None:
+        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token=SECRET)
+        tokenizer = create_tokenizer(REPO, token=SECRET)
+        assert {request.authorization for request in hub.requests} == {f"Bearer {SECRET}"}
+        assert SECRET not in f"{tokenizer!r} {tokenizer.source} {vars(tokenizer)}"
+        assert SECRET.encode() not in pickle.dumps(tokenizer)
+
+    def test_an_error_does_not_hold_the_token(self, hub: FakeHub) -> None:
+        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token="hf_another")
+        error: BaseException | None = None
+        with pytest.raises(HubError) as caught:
+            create_tokenizer(REPO, token=SECRET)
+        error = caught.value
+        while error is not None:
+            assert SECRET not in f"{error} {error!r} {vars(error)}"
+            error = error.__cause__
+        assert failure_of(token=SECRET).kind == "unauthorized"
+
+    def test_it_pickles_by_its_commit_and_loads_again_from_the_cache(
+        self, hub: FakeHub, connections: Callable[[], list[object]]
+    ) -> None:
+        commit = hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON})
+        tokenizer = create_tokenizer(REPO)
+        data = pickle.dumps(tokenizer)
+        assert commit.encode() in data
+        hub.repositories[REPO].push({"tokenizer.json": b"{}"})
+        attempts = connections()
+        again = pickle.loads(data)
+        assert (again.source, again.fingerprint) == (tokenizer.source, tokenizer.fingerprint)
+        assert attempts == []
+
+    def test_a_repository_with_ranks_and_a_config_is_a_tokenizer(self, hub: FakeHub) -> None:
+        commit = hub.add(REPO, {"qwen.tiktoken": content_of(), "tokenizer_config.json": QWEN})
+        tokenizer = create_tokenizer(REPO)
+        assert (tokenizer.backend, tokenizer.source) == ("tiktoken", f"hf:{REPO}@{commit}")
+        assert pickle.loads(pickle.dumps(tokenizer)).fingerprint == tokenizer.fingerprint
+
+    def test_a_repository_with_ranks_of_an_unknown_family_is_unsupported(self, hub: FakeHub) -> None:
+        hub.add(REPO, {"mine.tiktoken": content_of()})
+        with pytest.raises(UnsupportedFormatError, match="family="):
+            create_tokenizer(REPO)
+
+    def test_a_repository_with_sentencepiece_only_says_which_extra(
+        self, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.add(REPO, {"tokenizer.model": SENTENCEPIECE})
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+        with pytest.raises(MissingDependencyError) as caught:
+            create_tokenizer(REPO)
+        assert caught.value.extra == "sentencepiece"
+
+    def test_local_files_only_forbids_the_network(self, connections: Callable[[], list[object]]) -> None:
+        attempts = connections()
+        for source in (REPO, f"hf:{REPO}@main", "GPT-4"):
+            with pytest.raises(HubError) as caught:
+                create_tokenizer(source, local_files_only=True)
+            assert caught.value.kind == "offline"
+        assert attempts == []
+
+
+class TestAsync:
+    def test_it_gives_the_same(self, hub: FakeHub) -> None:
+        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token=SECRET)
+        tokenizer = asyncio.run(create_tokenizer_async(f"{REPO}@main", token=SECRET))
+        assert tokenizer.fingerprint == create_tokenizer(REPO, revision="main", local_files_only=True).fingerprint
+
+    def test_it_raises_the_same(self, workplace: Path) -> None:
+        for source in ("./gone", "", "hf:a/b/c"):
+            with pytest.raises(TokenFacadeError) as expected:
+                create_tokenizer(source)
+            with pytest.raises(type(expected.value)) as caught:
+                asyncio.run(create_tokenizer_async(source))
+            assert str(caught.value) == str(expected.value)
+
+    def test_the_event_loop_goes_on_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        may_end = threading.Event()
+        create = create_tokenizer
+
+        def waiting(*arguments: Any, **options: Any) -> object:
+            assert may_end.wait(30)
+            return create(*arguments, **options)
+
+        monkeypatch.setattr(factory, "create_tokenizer", waiting)
+
+        async def load() -> str:
+            task = asyncio.create_task(create_tokenizer_async("mock:"))
+            await asyncio.sleep(0)
+            assert not task.done()
+            may_end.set()
+            return (await task).backend
+
+        assert asyncio.run(load()) == "mock"
