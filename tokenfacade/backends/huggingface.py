@@ -28,7 +28,7 @@ from tokenfacade.model_config import AddedTokenConfig, ModelConfig, read_json, r
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from tokenfacade.decoding.pieces import Pieces
     from tokenfacade.encoding import Span
@@ -107,8 +107,8 @@ class HuggingFaceTokenizer(Tokenizer):
     def _set_up(self, raw: tokenizers.Tokenizer, config: ModelConfig, source: str | None) -> None:
         raw.no_truncation()
         raw.no_padding()
-        own = [token for _, token in sorted(raw.get_added_tokens_decoder().items())]
-        self._added = own, _tokens_to_add(raw, config)
+        own = dict(sorted(raw.get_added_tokens_decoder().items()))
+        self._added = list(own.values()), _tokens_to_add(own, config)
         raw.add_tokens(self._added[1])
         self._raw = raw
         self._source = source
@@ -302,29 +302,31 @@ def _load_error(file: Path, error: BaseException) -> LoadError:
     )
 
 
-def _tokens_to_add(raw: tokenizers.Tokenizer, config: ModelConfig) -> list[tokenizers.AddedToken]:
-    """What the config has beside the vocabulary, in the order of transformers: by id, then by name, then the rest."""
-    own = raw.get_added_tokens_decoder()
-    listed = {token_id: _added_token(token) for token_id, token in config.added_tokens.items()}
-    if not config.lists_added_tokens:
-        listed |= raw.get_added_tokens_decoder()
-    present = {str(token) for token in (*own.values(), *listed.values())}
-    others = dict.fromkeys(token for token in (*config.named.values(), *config.extra) if token.content not in present)
-    tokens = [*(listed[token_id] for token_id in sorted(listed)), *map(_added_token, others)]
+def _tokens_to_add(own: Mapping[int, tokenizers.AddedToken], config: ModelConfig) -> list[tokenizers.AddedToken]:
+    """What the config has beside the file's `own` added tokens, in the order of transformers: by id, then by name, then
+    the rest."""
     names = {token.content for token in config.named.values()}
-    for token in tokens:
-        token.special = token.special or str(token) in names
-    known = {repr(token) for token in own.values()}
-    return [token for token in tokens if repr(token) not in known]
+    by_id = {token_id: _added_token(token, names) for token_id, token in config.added_tokens.items()}
+    if not config.lists_added_tokens:
+        by_id |= {token_id: _made_special(token) if str(token) in names else token for token_id, token in own.items()}
+    known = {str(token): token for token in own.values()}
+    present = known.keys() | {str(token) for token in by_id.values()}
+    others = dict.fromkeys(token for token in (*config.named.values(), *config.extra) if token.content not in present)
+    tokens = [*(by_id[token_id] for token_id in sorted(by_id)), *(_added_token(token, names) for token in others)]
+    return [token for token in tokens if known.get(str(token)) != token]
 
 
-def _added_token(token: AddedTokenConfig) -> tokenizers.AddedToken:
+def _added_token(token: AddedTokenConfig, names: Set[str]) -> tokenizers.AddedToken:
     flags = {} if token.normalized is None else {"normalized": token.normalized}
     return tokenizers.AddedToken(
         token.content,
         single_word=token.single_word,
         lstrip=token.lstrip,
         rstrip=token.rstrip,
-        special=token.special,
+        special=token.special or token.content in names,
         **flags,
     )
+
+
+def _made_special(token: tokenizers.AddedToken) -> tokenizers.AddedToken:
+    return tokenizers.AddedToken(**{**token.__getstate__(), "special": True})
