@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans_of_bytes
@@ -114,15 +114,10 @@ class Encoder(Protocol):
             raise ConfigurationError(
                 f'truncate takes max_tokens >= 0 and side "right" or "left", not {max_tokens}, {side!r}'
             )
-        text = checked_text(text)
-        encoding = self.encode(text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
-
-        def count(part: str) -> int:
-            return self.count_tokens(
-                part, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
-            )
-
-        return longest_fit(text, encoding, max_tokens, side, count)
+        added, parsed = add_special_tokens, parse_special_tokens
+        encode = partial(self.encode, add_special_tokens=added, parse_special_tokens=parsed)
+        count = partial(self.count_tokens, add_special_tokens=added, parse_special_tokens=parsed)
+        return longest_fit(checked_text(text), max_tokens, side, encode, count)
 
 
 class Decoder(Protocol):
@@ -307,6 +302,14 @@ class Tokenizer(Encoder, Decoder, Protocol):
             encoding.text,
             (self.token_bytes(token_id) if before <= n < end else b"" for n, token_id in enumerate(encoding.ids)),
         )
+
+    def __copy__(self) -> Tokenizer:
+        """Itself: a tokenizer doesn't change, so there is nothing to keep apart."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Tokenizer:
+        """Itself, as for a shallow copy."""
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by source, not by content: a tokenizer is loaded anew where it arrives."""

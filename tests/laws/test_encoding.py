@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.benchmarks.corpus import mixed_text
 from tests.data import DATA, HAS_DATA
 from tests.oracles import stream_text
 from tests.real import real_tokenizer
@@ -90,6 +92,17 @@ def test_truncate_gives_the_longest_part_that_fits(tokenizer: Tokenizer, data: s
     assert tokenizer.truncate(text, most, add_special_tokens=added) == next(filter(fits, prefixes), "")
     left = tokenizer.truncate(text, most, side="left", add_special_tokens=added)
     assert left == next(filter(fits, suffixes), "")
+
+
+def test_truncate_is_exact_on_long_texts_too(tokenizer: Tokenizer) -> None:
+    text = mixed_text(12_000) if tokenizer.backend != "mock" else mixed_text(3_000)
+    most = tokenizer.count_tokens(text) // 2
+    right, left = tokenizer.truncate(text, most), tokenizer.truncate(text, most, side="left")
+    assert text.startswith(right)
+    assert text.endswith(left)
+    for longer in range(24):
+        assert (tokenizer.count_tokens(text[: len(right) + longer]) <= most) == (longer == 0)
+        assert (tokenizer.count_tokens(text[-len(left) - longer :]) <= most) == (longer == 0)
 
 
 def test_token_and_id_are_inverse_over_the_whole_vocabulary(tokenizer: Tokenizer) -> None:
@@ -212,6 +225,11 @@ def test_what_is_loaded_from_a_source_pickles_small() -> None:
         tokenizer = create_tokenizer(source)
         assert len(pickle.dumps(tokenizer)) < 3000
         assert create_tokenizer(tokenizer.source).fingerprint == tokenizer.fingerprint
+
+
+def test_a_copy_is_the_tokenizer_itself(tokenizer: Tokenizer) -> None:
+    assert copy.copy(tokenizer) is tokenizer
+    assert copy.deepcopy([tokenizer])[0] is tokenizer
 
 
 def test_threads_share_a_tokenizer(tokenizer: Tokenizer) -> None:
