@@ -45,12 +45,49 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "ConfigurationError",
+    "CorruptTokenizerError",
+    "DecodeError",
+    "DecodeStream",
+    "Decoder",
+    "EncodeError",
+    "Encoder",
+    "Encoding",
+    "Held",
+    "HubError",
+    "HuggingFaceTokenizer",
+    "LoadError",
+    "MissingDependencyError",
+    "MockTokenizer",
+    "Sequence",
+    "SequenceDecoderOutput",
+    "SpecialTokens",
+    "StopSequenceConfig",
+    "StopSequenceDecoder",
+    "StopSequenceDecoderBuilder",
+    "Stopped",
+    "StoppedWithText",
+    "Text",
+    "TiktokenTokenizer",
+    "TokenFacadeError",
+    "Tokenizer",
+    "TokenizerNotFoundError",
+    "UnsupportedFormatError",
+    "create_tokenizer",
+    "create_tokenizer_async",
+]
 
-def __getattr__(name: str) -> object:
-    """Import the backends with a third-party engine when they are first asked for."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # or a type checker would believe every name
 
-    modules = {"HuggingFaceTokenizer": "huggingface", "TiktokenTokenizer": "tiktoken"}
-    if name not in modules:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.backends.{modules[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """Import the backends with a third-party engine when they are first asked for."""
+        from importlib import import_module
+
+        modules = {"HuggingFaceTokenizer": "huggingface", "TiktokenTokenizer": "tiktoken"}
+        if name not in modules:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.backends.{modules[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

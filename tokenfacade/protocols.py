@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex
 
 from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans_of_bytes
 from tokenfacade.errors import ConfigurationError, DecodeError, EncodeError
@@ -110,7 +110,7 @@ class Encoder(Protocol):
         """
         from tokenfacade.truncation import longest_fit
 
-        if side not in ("right", "left") or max_tokens < 0:
+        if side not in ("right", "left") or not isinstance(max_tokens, SupportsIndex) or max_tokens < 0:
             raise ConfigurationError(
                 f'truncate takes max_tokens >= 0 and side "right" or "left", not {max_tokens}, {side!r}'
             )
@@ -168,6 +168,8 @@ class Decoder(Protocol):
 
     def decode_batch(self, batch: Iterable[Iterable[int]], *, skip_special_tokens: bool = True) -> list[str]:
         """The texts of several lists of ids."""
+        if not isinstance(batch, Iterable):
+            raise DecodeError(f"a batch is a collection of lists of ids, not {type(batch).__name__}")
         return [self.decode(token_ids, skip_special_tokens=skip_special_tokens) for token_ids in batch]
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -228,11 +230,11 @@ class Decoder(Protocol):
 
     def stop_decoder(
         self,
-        stop: Sequence[str] = (),
+        stop: Sequence[str] | None = (),
         *,
-        stop_token_ids: Sequence[int] = (),
-        visible_stop: Sequence[str] = (),
-        visible_stop_token_ids: Sequence[int] = (),
+        stop_token_ids: Sequence[int] | None = (),
+        visible_stop: Sequence[str] | None = (),
+        visible_stop_token_ids: Sequence[int] | None = (),
         skip_special_tokens: bool = True,
         prompt_ids: Sequence[int] = (),
         min_tokens: int = 0,
@@ -242,7 +244,13 @@ class Decoder(Protocol):
         from tokenfacade.decoding.stop import StopSequenceConfig, StopSequenceDecoder
 
         config = StopSequenceConfig(
-            stop, stop_token_ids, visible_stop, visible_stop_token_ids, skip_special_tokens, min_tokens, errors
+            () if stop is None else stop,
+            () if stop_token_ids is None else stop_token_ids,
+            () if visible_stop is None else visible_stop,
+            () if visible_stop_token_ids is None else visible_stop_token_ids,
+            skip_special_tokens,
+            min_tokens,
+            errors,
         )
         return StopSequenceDecoder(self, config, prompt_ids=prompt_ids)
 
@@ -265,7 +273,10 @@ class Tokenizer(Encoder, Decoder, Protocol):
     @property
     @abstractmethod
     def source(self) -> str:
-        """Where it came from, in a form that `create_tokenizer` takes, with the commit where it came from the Hub."""
+        """Where it came from: what `create_tokenizer` takes, with the commit where it came from the Hub.
+
+        For a tokenizer made in memory, or from a file with options of the caller, it only describes.
+        """
 
     @property
     @abstractmethod

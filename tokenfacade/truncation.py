@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 SLACK = 8
 """How many tokens fewer a part may have than the whole has over the same characters: a cut word is tokenized anew."""
 
-NEAR = 256
-"""How many tokens before the cut are counted anew for each candidate, where that is enough."""
+NEAR = (256, 64, 3 * SLACK)
+"""How many tokens before the cut are counted anew for each candidate: the most that are at most `NEAR_CHARACTERS`."""
+
+NEAR_CHARACTERS = 2000
 
 
 def longest_fit(
@@ -83,7 +85,8 @@ class _Parts:
 def _estimate(parts: _Parts, max_tokens: int, longest: int, count: Callable[[str], int]) -> Callable[[int], int]:
     """Counts of long parts from what is near the cut, if that is right at both ends of the candidates; else none, and
     all are counted."""
-    far = parts.length_of(max_tokens - NEAR)
+    near = next((near for near in NEAR if longest - parts.length_of(max_tokens - near) <= NEAR_CHARACTERS), NEAR[-1])
+    far = parts.length_of(max_tokens - near)
     shortest = parts.length_of(max_tokens - SLACK)
     if not far:
         return lambda length: 0

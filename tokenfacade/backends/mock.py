@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from tokenfacade.errors import ConfigurationError
 from tokenfacade.protocols import Tokenizer, checked_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from tokenfacade.decoding.pieces import Piece
 
 DEFAULT_WORDS = (
@@ -60,8 +59,8 @@ class MockTokenizer(Tokenizer):
         *,
         special_tokens: Sequence[str] = DEFAULT_SPECIAL,
     ) -> None:
-        self._words = tuple(DEFAULT_WORDS.split() if words is None else words)
-        self._special_words = tuple(special_tokens)
+        self._words = _spellings("words", DEFAULT_WORDS.split() if words is None else words)
+        self._special_words = _spellings("special_tokens", special_tokens)
         spelled = [form for word in self._words for form in (word, f" {word}")]
         self._spellings = [f"<0x{byte:02X}>" for byte in range(256)] + spelled + list(self._special_words)
         self._ids = {token: token_id for token_id, token in enumerate(self._spellings)}
@@ -110,6 +109,7 @@ class MockTokenizer(Tokenizer):
         return self.decode_bytes(token_ids, skip_special_tokens=skip_special_tokens).decode("utf-8", "replace")
 
     def token_to_id(self, token: str) -> int | None:
+        token = checked_text(token)
         return self._ids.get(token)
 
     def id_to_token(self, token_id: int) -> str | None:
@@ -159,6 +159,15 @@ class MockTokenizer(Tokenizer):
 
 
 _ROLES = {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
+
+
+def _spellings(name: str, tokens: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+        raise ConfigurationError(f"{name} takes a list of strings, not {tokens!r}")
+    spelled = tuple(tokens)
+    if not all(isinstance(token, str) for token in spelled):
+        raise ConfigurationError(f"{name} takes strings, not {spelled!r}")
+    return spelled
 
 
 def _rebuild(words: tuple[str, ...], special_tokens: tuple[str, ...]) -> MockTokenizer:

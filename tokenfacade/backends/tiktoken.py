@@ -253,6 +253,7 @@ class TiktokenTokenizer(Tokenizer):
             return self._encoding.decode(known)
 
     def token_to_id(self, token: str) -> int | None:
+        token = checked_text(token)
         if token in self._added:
             return self._added[token]
         try:

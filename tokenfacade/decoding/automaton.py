@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokenfacade.decoding.outputs import Held, SequenceDecoderOutput, stopped, text_or_held
-from tokenfacade.decoding.transducer import Configuration, State
+from tokenfacade.decoding.transducer import Configuration, State, checked_id
+from tokenfacade.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,6 +101,9 @@ class StopState(dict[int, "tuple[SequenceDecoderOutput, StopState | Dead]"]):
         self.node = node
 
     def __missing__(self, token_id: int) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        token_id = checked_id(token_id)
+        if token_id in self:
+            return self[token_id]
         automaton = self.automaton
         entry = automaton.advance(self, token_id)
         if (
@@ -208,5 +212,10 @@ def _token_stops(config: StopSequenceConfig, decoder: Decoder) -> dict[int, Stop
     for text, stop in _strings(config):
         # Special tokens are skipped, so their text never comes; the user who names one means the token.
         if text in special:
-            tokens.setdefault(special[text], stop)
+            same = tokens.setdefault(special[text], stop)
+            if same.visible != stop.visible:
+                raise ConfigurationError(
+                    f"{text!r} is the token {special[text]}: one is to be hidden, the other visible"
+                )
+            tokens[special[text]] = stop
     return tokens

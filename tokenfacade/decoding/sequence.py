@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenfacade.decoding.stream import DecodeStream
+from tokenfacade.decoding.transducer import checked_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Ids
@@ -60,7 +61,7 @@ class Sequence:
     def append_token(self, token_id: int) -> str:
         """Add one id, and return the text that it completes (``""`` if that is nothing)."""
         text = self._stream.step(token_id) or ""
-        self.token_ids.append(token_id)
+        self.token_ids.append(checked_id(token_id))
         self._chunks.append(text)
         return text
 

@@ -3,6 +3,7 @@ be."""
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from tokenfacade.decoding.automaton import Dead, StopState
 from tokenfacade.decoding.outputs import Held, SequenceDecoderOutput, Stopped, text_or_held
 from tokenfacade.decoding.stream import DecodeStream
+from tokenfacade.decoding.transducer import checked_id, listed
 from tokenfacade.encoding import mend_surrogates
 from tokenfacade.errors import ConfigurationError, DecodeError
 
@@ -25,7 +27,7 @@ class StopSequenceConfig:
     """Where a stream ends, and what of the end is shown.
 
     Attributes:
-        stop: Strings that end the text and leave no trace in it. A single `str` is one stop.
+        stop: Strings that end the text and leave no trace in it. A single `str` is one stop, None is none.
         stop_token_ids: Ids that end the text and leave no trace in it.
         visible_stop: Strings that end the text and come out whole.
         visible_stop_token_ids: Ids that end the text and whose text comes out, also if special tokens are skipped.
@@ -61,13 +63,22 @@ class StopSequenceConfig:
         both = {*self.stop, *self.stop_token_ids} & {*self.visible_stop, *self.visible_stop_token_ids}
         if both:
             raise ConfigurationError(f"a stop is hidden or visible, not both: {sorted(map(repr, both))}")
-        if not isinstance(self.min_tokens, int) or self.min_tokens < 0:
-            raise ConfigurationError(f"min_tokens must be an integer of at least 0, not {self.min_tokens!r}")
+        set_field(self, "min_tokens", _count("min_tokens", self.min_tokens))
 
 
-def _strings(name: str, stops: Iterable[str]) -> tuple[str, ...]:
+def _count(name: str, number: int) -> int:
     try:
-        strings = (stops,) if isinstance(stops, str) else tuple(stops)
+        count = index(number)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ConfigurationError(f"{name} must be an integer of at least 0, not {number!r}")
+    return count
+
+
+def _strings(name: str, stops: Iterable[str] | None) -> tuple[str, ...]:
+    try:
+        strings = (stops,) if isinstance(stops, str) else tuple(() if stops is None else stops)
     except TypeError:
         raise ConfigurationError(f"{name} takes strings, not {stops!r}") from None
     for stop in strings:
@@ -76,9 +87,9 @@ def _strings(name: str, stops: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(mend_surrogates, strings))
 
 
-def _ids(name: str, ids: Iterable[int]) -> tuple[int, ...]:
+def _ids(name: str, ids: Iterable[int] | None) -> tuple[int, ...]:
     try:
-        return tuple(map(index, ids))
+        return tuple(map(index, () if ids is None else ids))
     except TypeError:
         raise ConfigurationError(f"{name} takes token ids (integers), not {ids!r}") from None
 
@@ -113,7 +124,7 @@ class StopSequenceDecoder:
         (True, ' end', 6)
     """
 
-    __slots__ = ("_decoder", "_floor", "_prompt_ids", "_state", "config", "tokens_consumed")
+    __slots__ = ("_decoder", "_floor", "_start", "_state", "config", "tokens_consumed")
 
     config: StopSequenceConfig
     tokens_consumed: int
@@ -123,9 +134,12 @@ class StopSequenceDecoder:
     def __init__(
         self, decoder: Decoder, config: StopSequenceConfig | None = None, *, prompt_ids: Sequence[int] = ()
     ) -> None:
-        self.config = config or StopSequenceConfig()
+        self.config = StopSequenceConfig() if config is None else config
+        if not isinstance(self.config, StopSequenceConfig):
+            raise ConfigurationError(f"config must be a StopSequenceConfig, not {type(config).__name__}")
+        skip, errors = self.config.skip_special_tokens, self.config.errors
+        self._start = DecodeStream(decoder, prompt_ids, skip_special_tokens=skip, errors=errors)
         self._decoder = decoder
-        self._prompt_ids = prompt_ids
         self.reset()
 
     def process_token(self, token_id: int) -> SequenceDecoderOutput:
@@ -147,10 +161,15 @@ class StopSequenceDecoder:
         """Take several ids, and say what each gives out; the list ends at the stop, so the ids behind it aren't
         used."""
         outputs: list[SequenceDecoderOutput] = []
-        for token_id in token_ids:
-            outputs.append(self.process_token(token_id))
-            if self.is_stopped:
-                break
+        before = self._state, self._floor and copy(self._floor), self.tokens_consumed
+        try:
+            for token_id in listed(token_ids):
+                outputs.append(self.process_token(token_id))
+                if self.is_stopped:
+                    break
+        except DecodeError:
+            self._state, self._floor, self.tokens_consumed = before
+            raise
         return outputs
 
     def flush(self) -> SequenceDecoderOutput:
@@ -164,24 +183,17 @@ class StopSequenceDecoder:
 
     def reset(self) -> None:
         """Begin anew, as a new decoder with the same configuration and prompt would."""
-        config = self.config
         self.tokens_consumed = 0
         self._floor = None
-        if config.min_tokens:
-            self._state = Dead()
-            self._floor = DecodeStream(
-                self._decoder,
-                self._prompt_ids,
-                skip_special_tokens=config.skip_special_tokens,
-                errors=config.errors,
-            )
+        if self.config.min_tokens:
+            self._state, self._floor = Dead(), copy(self._start)
         else:
-            tables = self._decoder.stream_tables
-            stream = tables.state(
-                self._prompt_ids, skip_special_tokens=config.skip_special_tokens, errors=config.errors
-            )
-            automaton = tables.automaton(config)
-            self._state = automaton.state(stream, automaton.root)
+            self._look_for_stops(self._start)
+
+    def _look_for_stops(self, stream: DecodeStream) -> None:
+        config = replace(self.config, min_tokens=0) if self.config.min_tokens else self.config
+        automaton = self._decoder.stream_tables.automaton(config)
+        self._state = automaton.state(stream.state, automaton.root)
 
     @property
     def is_stopped(self) -> bool:
@@ -193,23 +205,30 @@ class StopSequenceDecoder:
         """The stop that was reached: the string, or the id; None before."""
         return self._state.matched
 
+    def __repr__(self) -> str:
+        state = f"stopped at {self.matched_stop!r}" if self.is_stopped else "running"
+        return f"<StopSequenceDecoder {state} after {self.tokens_consumed} tokens>"
+
     def _process_unusual(self, token_id: int) -> SequenceDecoderOutput:
+        """After a stop, below the floor, or with an id that has no hash."""
+        token_id = checked_id(token_id)
         if self.is_stopped:
             return Stopped()
-        if self._floor is None:
-            raise DecodeError(f"a token id is an integer, not {type(token_id).__name__}")
-        if token_id in self.config.stop_token_ids:
-            return Held()
-        output = text_or_held(self._floor.step(token_id) or "")
+        if self._floor is not None:
+            return self._process_below_floor(token_id, self._floor)
+        output, self._state = self._state[token_id]
         self.tokens_consumed += 1
-        if self.tokens_consumed == self.config.min_tokens:
-            self._leave_floor(self._floor)
         return output
 
-    def _leave_floor(self, floor: DecodeStream) -> None:
-        automaton = self._decoder.stream_tables.automaton(replace(self.config, min_tokens=0))
-        self._state = automaton.state(floor.state, automaton.root)
-        self._floor = None
+    def _process_below_floor(self, token_id: int, stream: DecodeStream) -> SequenceDecoderOutput:
+        if token_id in self.config.stop_token_ids:
+            return Held()
+        output = text_or_held(stream.step(token_id) or "")
+        self.tokens_consumed += 1
+        if self.tokens_consumed == self.config.min_tokens:
+            self._floor = None
+            self._look_for_stops(stream)
+        return output
 
 
 class StopSequenceDecoderBuilder:

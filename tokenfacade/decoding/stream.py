@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
 from typing import TYPE_CHECKING
 
 from tokenfacade.decoding.transducer import checked_id, checked_ids
+from tokenfacade.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +37,7 @@ class DecodeStream:
 
     Raises:
         DecodeError: A prompt id is not an integer, or unknown and ``errors="strict"``.
+        ConfigurationError: `decoder` is no tokenizer, or `errors` neither of the two.
 
     Example:
         >>> from tokenfacade import MockTokenizer
@@ -60,7 +61,11 @@ class DecodeStream:
         skip_special_tokens: bool = True,
         errors: UnknownIds = "ignore",
     ) -> None:
-        self.state = decoder.stream_tables.state(prompt_ids, skip_special_tokens=skip_special_tokens, errors=errors)
+        try:
+            tables = decoder.stream_tables
+        except AttributeError:
+            raise ConfigurationError(f"a stream needs a tokenizer, not {type(decoder).__name__}") from None
+        self.state = tables.state(prompt_ids, skip_special_tokens=skip_special_tokens, errors=errors)
 
     def step(self, token_id: int) -> str | None:
         """Take one id, and give out what it completes; None if that is nothing.
@@ -71,9 +76,8 @@ class DecodeStream:
         # The whole hot path. An entry is always a pair: testing for the common case of "no new state" was slower.
         try:
             text, self.state = self.state[token_id]
-        except TypeError:
-            checked_id(token_id)
-            raise
+        except TypeError:  # it has no hash
+            text, self.state = self.state[checked_id(token_id)]
         return text
 
     def step_batch(self, token_ids: Iterable[int]) -> str | None:
@@ -83,7 +87,6 @@ class DecodeStream:
             DecodeError: As for `step`; then none of the ids has been taken.
         """
         state = self.state
-        chunk = ""
         try:
             if len(token_ids) == 4:  # type: ignore[arg-type]
                 # What speculative decoding mostly hands over; without a growing string 70 ns an id instead of 85.
@@ -93,15 +96,17 @@ class DecodeStream:
                 three, state = state[third]
                 four, self.state = state[fourth]
                 return f"{one or ''}{two or ''}{three or ''}{four or ''}" or None
-            for token_id in token_ids:
-                text, state = state[token_id]
-                if text is not None:
-                    chunk += text
-        except TypeError:
-            ids = checked_ids(token_ids)
-            if isinstance(token_ids, Sized):
-                raise
-            return self.step_batch(ids)
+            return self._step_each(token_ids)
+        except TypeError:  # no length, or an id without a hash
+            return self._step_each(checked_ids(token_ids))
+
+    def _step_each(self, token_ids: Iterable[int]) -> str | None:
+        state = self.state
+        chunk = ""
+        for token_id in token_ids:
+            text, state = state[token_id]
+            if text is not None:
+                chunk += text
         self.state = state
         return chunk or None
 
@@ -113,6 +118,9 @@ class DecodeStream:
         state = self.state
         self.state = state.flushed
         return state.tail or None
+
+    def __repr__(self) -> str:
+        return f"<DecodeStream holding {self.state.tail!r}>"
 
     def __copy__(self) -> DecodeStream:
         twin = DecodeStream.__new__(DecodeStream)

@@ -52,6 +52,10 @@ class State(dict[int, "tuple[str | None, State]"]):
     transducer: Transducer
 
     def __missing__(self, token_id: int) -> tuple[str | None, State]:
+        # An integer that isn't an int (an element of a tensor) may hash by identity: it is looked up by its value.
+        token_id = checked_id(token_id)
+        if token_id in self:
+            return self[token_id]
         transducer = self.transducer
         try:
             piece = transducer.piece(self.configuration, token_id)
@@ -107,7 +111,6 @@ class Transducer:
     def piece(self, configuration: Configuration, token_id: int) -> Piece:
         """What an id contributes in this configuration; raises `KeyError` for one that the vocabulary lacks."""
         pieces = self._pieces
-        token_id = checked_id(token_id)
         return pieces.first(token_id) if configuration.first and pieces.first else pieces.piece(token_id)
 
     def advance(self, configuration: Configuration, piece: Piece) -> tuple[str, Configuration]:
