@@ -240,6 +240,21 @@ class TestBadSources:
             create_tokenizer(form.format(source))
         assert attempts == []
 
+    @pytest.mark.parametrize("source", ["mock:", "gpt-4o", "tiktoken:gpt2", "file:.", "."])
+    def test_a_revision_is_for_the_hub_only(self, workplace: Path, source: str) -> None:
+        with pytest.raises(ConfigurationError, match="is for the Hub"):
+            create_tokenizer(source, revision="main")
+
+    @pytest.mark.parametrize("source", ["mock:words", "hf:org/name@", "org/name@"])
+    def test_a_source_that_says_too_much_or_too_little_is_refused(self, workplace: Path, source: str) -> None:
+        with pytest.raises((ConfigurationError, UnsupportedFormatError)):
+            create_tokenizer(source)
+
+    def test_a_revision_that_is_no_string_is_refused(self, workplace: Path) -> None:
+        number: Any = 5
+        with pytest.raises(ConfigurationError, match="a revision is"):
+            create_tokenizer("org/name", revision=number)
+
     @pytest.mark.parametrize("name", ["a\0b", "x" * 10_000, "~nobody/x"])
     def test_a_strange_path_is_not_found(self, workplace: Path, name: str) -> None:
         with pytest.raises(TokenizerNotFoundError):

@@ -17,7 +17,7 @@ from tests.data import DATA, HAS_DATA
 from tests.hub_fixtures import closed_endpoint
 from tests.hub_fixtures import connections as connections
 from tests.rank_files import content_of, publish
-from tokenfacade import ConfigurationError, CorruptTokenizerError, TiktokenTokenizer, TokenizerNotFoundError
+from tokenfacade import ConfigurationError, CorruptTokenizerError, HubError, TiktokenTokenizer, TokenizerNotFoundError
 from tokenfacade.backends import tiktoken_names
 from tokenfacade.backends.tiktoken_families import RANK_FILES
 from tokenfacade.backends.tiktoken_names import encoding_name_of
@@ -207,10 +207,10 @@ class TestFilesOnThisMachine:
         if is_damaged:
             (folder / RANK_FILES[encoding].cache_name).write_bytes(b"IQ== 0\n")
         attempts = connections()
-        with pytest.raises(TokenizerNotFoundError, match="TIKTOKEN_CACHE_DIR") as caught:
+        with pytest.raises(HubError, match="TIKTOKEN_CACHE_DIR") as caught:
             TiktokenTokenizer.from_encoding(encoding, local_files_only=True)
         assert RANK_FILES[encoding].name in str(caught.value)
-        assert caught.value.source == encoding
+        assert (caught.value.source, caught.value.kind) == (encoding, "offline")
         assert attempts == []
 
     def test_a_download_that_fails_is_one_error_that_says_how_to_provide_the_file(
@@ -220,16 +220,17 @@ class TestFilesOnThisMachine:
             if name.lower().endswith("_proxy"):
                 monkeypatch.delenv(name)
         monkeypatch.setenv("HTTPS_PROXY", closed_endpoint())
-        with pytest.raises(TokenizerNotFoundError, match=r"cl100k_base\.tiktoken.*TIKTOKEN_CACHE_DIR") as caught:
+        with pytest.raises(HubError, match=r"cl100k_base\.tiktoken.*TIKTOKEN_CACHE_DIR") as caught:
             TiktokenTokenizer.from_model_name("gpt-4")
         assert caught.value.__cause__ is not None
+        assert caught.value.kind == "offline"
         assert list(folder.iterdir()) == []
 
-    def test_a_download_with_other_content_is_not_found(
+    def test_a_download_with_other_content_is_an_error_of_the_server(
         self, monkeypatch: pytest.MonkeyPatch, connections: Callable[[], list[object]]
     ) -> None:
         monkeypatch.setattr(import_module("tiktoken.load"), "read_file", lambda _: b"<html>Log in</html>")
-        with pytest.raises(TokenizerNotFoundError, match="Hash mismatch"):
+        with pytest.raises(HubError, match="Hash mismatch"):
             TiktokenTokenizer.from_encoding("r50k_base")
 
     @pytest.mark.parametrize("variable", ["", "no/such/folder", "x" * 5000])
@@ -237,7 +238,7 @@ class TestFilesOnThisMachine:
         self, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
         monkeypatch.setenv("TIKTOKEN_CACHE_DIR", variable)
-        with pytest.raises(TokenizerNotFoundError):
+        with pytest.raises(HubError):
             TiktokenTokenizer.from_encoding("cl100k_base", local_files_only=True)
 
     def test_the_folder_of_data_gym_counts_where_tiktokens_is_not_set(

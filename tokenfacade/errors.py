@@ -75,7 +75,7 @@ class CorruptTokenizerError(LoadError):
 
 
 class HubError(LoadError):
-    """The Hub refused or didn't answer.
+    """The Hugging Face Hub, or the host of OpenAI's encodings, refused or didn't answer.
 
     `kind` says why: ``"unauthorized"`` (no token or a bad one), ``"gated"`` (the licence has not been accepted),
     ``"rate_limited"``, ``"timeout"``, ``"offline"`` (not allowed to ask, or nobody there) or ``"server"`` (any other

@@ -24,7 +24,7 @@ _SCHEME = re.compile(r"(file|tiktoken|hf|mock|grpc|[a-z]+\+https?):")
 
 
 def create_tokenizer(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     revision: str | None = None,
     token: str | None = None,
@@ -53,7 +53,7 @@ def create_tokenizer(
         MissingDependencyError: It needs an extra that isn't installed.
         CorruptTokenizerError: A file is empty, cut off or contradictory.
         HubError: The Hub refused or didn't answer, and nothing is cached.
-        ConfigurationError: The source is not a string or path, or `revision` contradicts it.
+        ConfigurationError: The source is not a string or path, or `revision` is given for what isn't on the Hub.
 
     Example:
         >>> create_tokenizer("examples/tokenizer").backend
@@ -61,8 +61,9 @@ def create_tokenizer(
         >>> create_tokenizer("mock:").backend
         'mock'
     """
-    if isinstance(source, Path):
-        return _from_path(_expanded(source), None)
+    if isinstance(source, os.PathLike):
+        _check_revision(source, revision)
+        return _from_path(_expanded(os.fsdecode(source)), None)
     if not isinstance(source, str) or not source:
         raise ConfigurationError(f"a source is a path, a name or a scheme like 'hf:org/name', not {source!r}")
     scheme = _SCHEME.match(source)
@@ -71,6 +72,7 @@ def create_tokenizer(
         return _from_scheme(scheme[1], rest, revision=revision, token=token, local_files_only=local_files_only)
     path = _expanded(source)
     if os.path.exists(path):  # unlike the method, False for what can't be a path at all
+        _check_revision(source, revision)
         return _from_path(path, None)
     if looks_like_path(source):
         raise TokenizerNotFoundError(
@@ -81,12 +83,13 @@ def create_tokenizer(
 
     encoding = encoding_name_of(source)
     if encoding is not None:
+        _check_revision(source, revision)
         return TiktokenTokenizer.from_encoding(encoding, local_files_only=local_files_only)
     return _from_hub(source, revision=revision, token=token, local_files_only=local_files_only)
 
 
 async def create_tokenizer_async(
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     revision: str | None = None,
     token: str | None = None,
@@ -111,6 +114,11 @@ async def create_tokenizer_async(
     )
 
 
+def _check_revision(source: str | os.PathLike[str], revision: str | None) -> None:
+    if revision is not None:
+        raise ConfigurationError(f"revision= is for the Hub, and {os.fsdecode(source)!r} is not on it")
+
+
 def _expanded(path: str | Path) -> Path:
     try:
         return Path(os.path.expanduser(path))
@@ -121,6 +129,8 @@ def _expanded(path: str | Path) -> Path:
 def _from_scheme(
     scheme: str, rest: str, *, revision: str | None, token: str | None, local_files_only: bool
 ) -> Tokenizer:
+    if scheme != "hf":
+        _check_revision(f"{scheme}:", revision)
     if scheme == "file":
         location = _path_of_url(rest) if rest.startswith("//") else rest
         if not location:
@@ -132,7 +142,7 @@ def _from_scheme(
         return TiktokenTokenizer.from_model_name(rest, local_files_only=local_files_only)
     if scheme == "hf":
         return _from_hub(rest, revision=revision, token=token, local_files_only=local_files_only)
-    if scheme == "mock":
+    if scheme == "mock" and not rest:
         from tokenfacade.backends.mock import MockTokenizer
 
         return MockTokenizer()
@@ -152,7 +162,11 @@ def _path_of_url(rest: str) -> str:
 def _from_hub(name: str, *, revision: str | None, token: str | None, local_files_only: bool) -> Tokenizer:
     from tokenfacade.hub import fetch_tokenizer_files
 
-    repo_id, _, named_revision = name.partition("@")
+    repo_id, separator, named_revision = name.partition("@")
+    if separator and not named_revision:
+        raise ConfigurationError(f"{name!r} ends where a revision should come")
+    if revision is not None and not isinstance(revision, str):
+        raise ConfigurationError(f"a revision is a branch, a tag or a commit as a string, not {revision!r}")
     if named_revision and revision and named_revision != revision:
         raise ConfigurationError(f"{name!r} names a revision, and revision={revision!r} another one")
     snapshot = fetch_tokenizer_files(

@@ -77,7 +77,8 @@ class TiktokenTokenizer(Tokenizer):
         tiktoken's own, and otherwise downloaded by tiktoken, which keeps it there.
 
         Raises:
-            TokenizerNotFoundError: There is no such encoding, or its file is neither here nor to be had.
+            TokenizerNotFoundError: There is no such encoding.
+            HubError: Its file is not here, and can't be fetched or mustn't.
             CorruptTokenizerError: The file here is not what OpenAI published.
         """
         encoding = load_encoding(name, local_files_only=local_files_only)
@@ -92,7 +93,8 @@ class TiktokenTokenizer(Tokenizer):
         a guess.
 
         Raises:
-            TokenizerNotFoundError: tiktoken knows no such model, or its file is neither here nor to be had.
+            TokenizerNotFoundError: tiktoken knows no such model.
+            HubError: The file of its encoding is not here, and can't be fetched or mustn't.
         """
         if not isinstance(name, str):
             raise ConfigurationError(f"the name of a model is a str, not {type(name).__name__}")

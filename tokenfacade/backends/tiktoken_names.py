@@ -14,9 +14,10 @@ from tiktoken.model import MODEL_PREFIX_TO_ENCODING, MODEL_TO_ENCODING
 
 from tokenfacade.backends.tiktoken_families import FAMILIES, RANK_FILES
 from tokenfacade.backends.tiktoken_files import make_encoding, read_bytes, read_ranks
-from tokenfacade.errors import CorruptTokenizerError, TokenizerNotFoundError
+from tokenfacade.errors import CorruptTokenizerError, HubError, TokenizerNotFoundError
 
 if TYPE_CHECKING:
+    from tokenfacade.errors import HubErrorKind
     from tokenfacade.backends.tiktoken_families import RankFile
 
 _PROVIDERS = ("openai/", "azure/")
@@ -54,7 +55,8 @@ def load_encoding(name: str, *, local_files_only: bool) -> tiktoken.Encoding:
     """The encoding of that name.
 
     Raises:
-        TokenizerNotFoundError: There is none, or its file is neither here nor to be had.
+        TokenizerNotFoundError: There is none.
+        HubError: Its file is not here, and can't be fetched or mustn't.
         CorruptTokenizerError: The file here is not what OpenAI published.
     """
     if name not in tiktoken.list_encoding_names():
@@ -65,11 +67,19 @@ def load_encoding(name: str, *, local_files_only: bool) -> tiktoken.Encoding:
     if file is not None:
         return _from_published_file(name, file)
     if published and local_files_only:
-        raise TokenizerNotFoundError(f"{_advice(name)}, and local_files_only forbids to fetch it", source=name)
+        raise HubError(f"{_advice(name)}, and local_files_only forbids to fetch it", source=name, kind="offline")
     try:
         return tiktoken.get_encoding(name)
     except Exception as error:  # whatever its HTTP client raises
-        raise TokenizerNotFoundError(f"{_advice(name)}, and can't be downloaded: {error}", source=name) from error
+        raise _download_error(name, error) from error
+
+
+def _download_error(name: str, error: Exception) -> HubError:
+    """The failure as a router sees it: worth another try or not. Exceptions of HTTP clients are told by their names."""
+    names = " ".join(kind.__name__ for kind in type(error).__mro__)
+    kind: HubErrorKind = "timeout" if "Timeout" in names else "offline" if "ConnectionError" in names else "server"
+    reason = type(error).__name__ if kind != "server" else f"{type(error).__name__}: {error}"
+    return HubError(f"{_advice(name)}, and can't be downloaded ({reason})", source=name, kind=kind)
 
 
 def _cache_folder() -> Path | None:
