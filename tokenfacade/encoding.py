@@ -11,6 +11,10 @@ Span = tuple[int, int]
 """A range of characters, first included, last excluded."""
 
 
+MOST_SHOWN = 2000
+"""Tokens that a notebook shows of one encoding."""
+
+
 class EncodingSource(Protocol):
     """What an `Encoding` asks of the tokenizer that made it, when it is asked for more than ids."""
 
@@ -112,11 +116,15 @@ class Encoding(Sequence[int]):
     def _html_tokens(self) -> Iterator[str]:
         from html import escape
 
-        for index, (token_id, token) in enumerate(zip(self.ids, self.tokens, strict=True)):
+        shown_ids = self.ids[:MOST_SHOWN]
+        for index, token_id in enumerate(shown_ids):
+            token = self._source.id_to_token(token_id) or ""
             shown = self._source.token_bytes(token_id).decode("utf-8", "replace") if token else "?"
             label = escape(shown).replace("\n", "⏎<br>").replace(" ", "&nbsp;")
             style = f"background:hsl({index * 67 % 360},70%,85%);color:#222;border-radius:3px;padding:1px 0"
             yield f'<span style="{style}" title="{token_id} {escape(repr(token))}">{label}</span>'
+        if len(self.ids) > MOST_SHOWN:
+            yield f" … and {len(self.ids) - MOST_SHOWN} more tokens"
 
 
 def mend_surrogates(text: str) -> str:
@@ -182,7 +190,9 @@ class SpecialTokens:
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
 
     def __hash__(self) -> int:
-        return hash((self.bos, self.eos, self.unk, self.pad, self.sep, self.cls, self.mask, tuple(self.ids.items())))
+        return hash(
+            (self.bos, self.eos, self.unk, self.pad, self.sep, self.cls, self.mask, frozenset(self.ids.items()))
+        )
 
     def __reduce__(self) -> tuple[type[SpecialTokens], tuple[object, ...]]:
         roles = (self.bos, self.eos, self.unk, self.pad, self.sep, self.cls, self.mask)

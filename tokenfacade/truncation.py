@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -10,13 +9,11 @@ if TYPE_CHECKING:
 
     from tokenfacade.encoding import Encoding
 
-SLACK = 8
-"""How many tokens fewer a part may have than the whole has over the same characters: a cut word is tokenized anew."""
+SHORT = 400
+"""Texts of so many characters are searched length by length."""
 
-NEAR = (256, 64, 3 * SLACK)
-"""How many tokens before the cut are counted anew for each candidate: the most that are at most `NEAR_CHARACTERS`."""
-
-NEAR_CHARACTERS = 2000
+NEARBY = 32
+"""How many lengths above a bisected one are tried: a word may be one token, and its beginning two."""
 
 
 def longest_fit(
@@ -29,68 +26,45 @@ def longest_fit(
     """The longest prefix (``side="right"`` is cut) or suffix of a text that has at most `max_tokens`, as `count`
     says.
 
-    Counts don't grow steadily with length (a whole word may be one token and its beginning two), so the candidates
-    are tried from the longest down, beginning a little above what the offsets suggest.
+    Counts don't grow steadily with length. A short text is searched from its whole length down, which is exact. A
+    longer one is bisected, and then the next lengths are tried: some fifty counts, and exact unless a token is longer
+    than `NEARBY`.
     """
-    text, encoding = _enough(text, max_tokens, side, encode)
-    if len(encoding) <= max_tokens:
-        return text
-    parts = _Parts(text, side, [end if side == "right" else len(text) - start for start, end in encoding.offsets])
-    # Characters that the vocabulary lacks altogether may be missing from the offsets, which are then too short by as
-    # many.
-    missing = len(text) - parts.length_of(len(encoding))
-    longest = parts.length_of(max_tokens + SLACK) + missing
-    estimate = _estimate(parts, max_tokens, longest, count)
-    for length in range(longest, 0, -1):
-        if estimate(length) <= max_tokens and count(parts.part(length)) <= max_tokens:
-            return parts.part(length)
-    return ""
+    text = _enough(text, max_tokens, side, encode)
+
+    def part(length: int) -> str:
+        return text[:length] if side == "right" else text[len(text) - length :]
+
+    def fits(length: int) -> bool:
+        return count(part(length)) <= max_tokens
+
+    if len(text) <= SHORT or fits(len(text)):
+        return part(next((length for length in range(len(text), 0, -1) if fits(length)), 0))
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    longer = range(min(low + NEARBY, len(text)), low, -1)
+    return part(next((length for length in longer if fits(length)), low))
 
 
-def _enough(
-    text: str, max_tokens: int, side: Literal["right", "left"], encode: Callable[[str], Encoding]
-) -> tuple[str, Encoding]:
+def _enough(text: str, max_tokens: int, side: Literal["right", "left"], encode: Callable[[str], Encoding]) -> str:
     """As much of a text as the longest part can need: a budget of ten tokens needs no look at a megabyte."""
-    length = 1000 + 8 * max_tokens
+    length = SHORT + 8 * max_tokens
     while length < len(text):
         part = text[:length] if side == "right" else text[-length:]
         encoding = encode(part)
-        if len(encoding) > max_tokens + 2 * SLACK:
-            return part, encoding
+        if len(encoding) > max_tokens + 16:
+            return _reach(part, encoding, max_tokens + 16, side)
         length *= 4
-    return text, encode(text)
+    return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The prefixes of a text, or its suffixes, by their length in characters."""
-
-    text: str
-    side: Literal["right", "left"]
-    reach: list[int]
-    """For each token, how long a part is that ends with it."""
-
-    def length_of(self, tokens: int) -> int:
-        """How long a part is that has about so many tokens."""
-        reach = self.reach if self.side == "right" else self.reach[::-1]
-        return max(reach[: max(tokens, 0)], default=0)
-
-    def part(self, length: int, *, without: int = 0) -> str:
-        """The part of this length; without so many characters at its fixed end."""
-        if self.side == "right":
-            return self.text[without:length]
-        return self.text[len(self.text) - length : len(self.text) - without]
-
-
-def _estimate(parts: _Parts, max_tokens: int, longest: int, count: Callable[[str], int]) -> Callable[[int], int]:
-    """Counts of long parts from what is near the cut, if that is right at both ends of the candidates; else none, and
-    all are counted."""
-    near = next((near for near in NEAR if longest - parts.length_of(max_tokens - near) <= NEAR_CHARACTERS), NEAR[-1])
-    far = parts.length_of(max_tokens - near)
-    shortest = parts.length_of(max_tokens - SLACK)
-    if not far:
-        return lambda length: 0
-    rest = count(parts.part(longest)) - count(parts.part(longest, without=far))
-    if rest != count(parts.part(shortest)) - count(parts.part(shortest, without=far)):
-        return lambda length: 0
-    return lambda length: rest + count(parts.part(length, without=far))
+def _reach(part: str, encoding: Encoding, tokens: int, side: Literal["right", "left"]) -> str:
+    """The characters of the first (or last) so many tokens, and as many more as the offsets of all tokens miss."""
+    spans = encoding.offsets
+    missing = len(part) - max((end for _, end in spans), default=0)
+    if side == "right":
+        return part[: max(end for _, end in spans[:tokens]) + missing]
+    begin = min((start for start, end in spans[-tokens:] if end), default=len(part))
+    return part[max(0, begin - missing) :]

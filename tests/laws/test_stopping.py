@@ -155,7 +155,8 @@ def test_a_stop_string_that_spells_a_special_token_stops_at_the_token(tokenizer:
     ids = [*tokenizer.encode("the worker").ids, tokenizer.special_tokens.ids[special], *tokenizer.encode("the").ids]
     for skip in (True, False):
         decoder = tokenizer.stop_decoder([special], skip_special_tokens=skip)
-        assert given_out(decoder, ids) == tokenizer.decode(tokenizer.encode("the worker"))
+        # Where special tokens have text, that of words comes with a space before it.
+        assert given_out(decoder, ids).rstrip(" ") == tokenizer.decode(tokenizer.encode("the worker"))
         assert decoder.matched_stop == special
         visible = tokenizer.stop_decoder(visible_stop=[special], skip_special_tokens=skip)
         assert given_out(visible, ids).endswith(special)

@@ -17,8 +17,8 @@ from tokenfacade.backends.tiktoken_files import make_encoding, read_bytes, read_
 from tokenfacade.errors import CorruptTokenizerError, HubError, TokenizerNotFoundError
 
 if TYPE_CHECKING:
-    from tokenfacade.errors import HubErrorKind
     from tokenfacade.backends.tiktoken_families import RankFile
+    from tokenfacade.errors import HubErrorKind
 
 _PROVIDERS = ("openai/", "azure/")
 

@@ -17,14 +17,16 @@ from tokenfacade.decoding.transducer import Configuration, State, checked_id
 from tokenfacade.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tokenfacade.decoding.stop import StopSequenceConfig
     from tokenfacade.decoding.window import Window
     from tokenfacade.protocols import Decoder
 
+NO_IDS: frozenset[int] = frozenset()
+
 MAX_ENTRIES = 1 << 15
-"""Entries that one automaton keeps before it forgets them all and begins anew: about 5 MB at the most."""
+"""Entries that one automaton keeps before it forgets them all and begins anew: some 5 MB."""
 
 
 class Stop(NamedTuple):
@@ -41,23 +43,33 @@ class Node(dict[str, "Node"]):
     met.
     """
 
-    __slots__ = ("begun", "fail", "path", "stop")
+    __slots__ = ("begun", "depth", "fail", "states", "stop", "text")
 
-    path: str
+    text: str
+    """A stop string of which the suffix is the beginning, and `depth` its length."""
+    depth: int
     fail: Node | None
     """The node of the next shorter such suffix; None at the root."""
     begun: list[tuple[str, Stop]]
-    """The stop strings that begin with the path and are longer."""
+    """The stop strings that begin with the suffix and are longer."""
     stop: Stop | None
     """The longest stop string that is complete here."""
+    states: dict[Configuration, StopState]
 
-    def __init__(self, path: str, strings: Iterable[tuple[str, Stop]], fail: Node | None) -> None:
-        self.path = path
+    def __init__(self, text: str, depth: int, strings: Sequence[tuple[str, Stop]], fail: Node | None) -> None:
+        self.text = text
+        self.depth = depth
         self.fail = fail
-        self.begun = [(text, stop) for text, stop in strings if len(text) > len(path)]
-        complete = [stop for text, stop in strings if len(text) == len(path)]
+        self.begun = [item for item in strings if len(item[0]) > depth]
+        complete = [stop for string, stop in strings if len(string) == depth]
         inherited = fail.stop if fail is not None else None
         self.stop = complete[0] if complete else inherited
+        self.states = {}
+
+    @property
+    def path(self) -> str:
+        """The suffix itself: what is held back."""
+        return self.text[: self.depth]
 
     def __missing__(self, character: str) -> Node:
         # The suffixes from here that don't know yet, longest first. A loop: the chain may be as long as a stop
@@ -67,15 +79,21 @@ class Node(dict[str, "Node"]):
         while node is not None and character not in node:
             unknown.append(node)
             node = node.fail
+        if not unknown:  # another thread came first
+            return self[character]
         root = unknown[-1]
         follower = root if node is None else node[character]
         for node in reversed(unknown):
-            begun = [item for item in node.begun if item[0][len(node.path)] == character]
+            begun = [item for item in node.begun if item[0][node.depth] == character]
             if begun:
-                follower = Node(node.path + character, begun, follower)
-            if follower.path:  # characters that lead back to the root are not kept: there is no end of them
+                follower = Node(begun[0][0], node.depth + 1, begun, follower)
+            if follower.depth:  # characters that lead back to the root are not kept: there is no end of them
                 node[character] = follower
         return follower
+
+
+class StoppedAlready(Exception):
+    """There is no next state; see `Dead`."""
 
 
 class Dead(dict[int, "tuple[SequenceDecoderOutput, Dead]"]):
@@ -86,6 +104,9 @@ class Dead(dict[int, "tuple[SequenceDecoderOutput, Dead]"]):
 
     def __init__(self, matched: str | int | None = None) -> None:
         self.matched = matched
+
+    def __missing__(self, token_id: int) -> tuple[SequenceDecoderOutput, Dead]:
+        raise StoppedAlready
 
 
 class StopState(dict[int, "tuple[SequenceDecoderOutput, StopState | Dead]"]):
@@ -106,10 +127,9 @@ class StopState(dict[int, "tuple[SequenceDecoderOutput, StopState | Dead]"]):
             return self[token_id]
         automaton = self.automaton
         entry = automaton.advance(self, token_id)
-        if (
-            entry[1] is not self or entry[0].text
-        ):  # an id that changes nothing may be any of infinitely many unknown ones
-            automaton.make_room()
+        # Kept if the stream keeps it: unknown ids, of which there is no end, it doesn't, and windows keep nothing.
+        if isinstance(self.stream, State) and (token_id in self.stream or isinstance(entry[1], Dead)):
+            automaton.make_room(self)
             self[token_id] = entry
         return entry
 
@@ -128,30 +148,39 @@ class StopAutomaton:
 
     def __init__(self, config: StopSequenceConfig, decoder: Decoder) -> None:
         strings = list(_strings(config))
-        self.root = Node("", strings, None)
+        self.root = Node("", 0, strings, None)
         self._first_characters = frozenset([text[0] for text, _ in strings])
-        self._tokens = _token_stops(config, decoder)
+        self._skipped = decoder.stream_tables.special_ids if config.skip_special_tokens else NO_IDS
+        self._tokens = _token_stops(config, decoder, self._skipped)
         self._decoder = decoder
-        self._skipped = frozenset(decoder.special_tokens.ids.values() if config.skip_special_tokens else ())
-        self._states: dict[tuple[Configuration, str], StopState] = {}
+        self._filled: list[StopState] = []
         self._entries = 0
 
     def state(self, stream: State | Window, node: Node) -> StopState:
         """The one state for this pair; over windows, which are many, a new one."""
         if not isinstance(stream, State):
             return StopState(self, stream, node)
-        key = stream.configuration, node.path
-        found = self._states.get(key)
-        return found if found is not None else self._states.setdefault(key, StopState(self, stream, node))
+        found = node.states.get(stream.configuration)
+        if found is None:
+            found = node.states.setdefault(stream.configuration, StopState(self, stream, node))
+        return found
 
-    def make_room(self) -> None:
+    def make_room(self, state: StopState) -> None:
         """Count one more entry, and forget everything when there are too many; decoders go on from the state they
         hold."""
         self._entries += 1
+        if not state:
+            self._filled.append(state)
         if self._entries > MAX_ENTRIES:
-            for state in list(self._states.values()):
-                state.clear()
-            self._states, self._entries = {}, 1
+            filled, self._filled, self._entries = self._filled, [state], 1
+            for one in filled:
+                one.clear()
+            self.root.clear()
+
+    def is_hidden_stop(self, token_id: int) -> bool:
+        """Whether an id ends the text and has no text itself."""
+        stop = self._tokens.get(token_id)
+        return stop is not None and not stop.visible
 
     def advance(self, state: StopState, token_id: int) -> tuple[SequenceDecoderOutput, StopState | Dead]:
         """One step: the output for this id, and the state after it."""
@@ -169,7 +198,7 @@ class StopAutomaton:
         """Follow new text through the stop strings, up to the first that completes."""
         node = state.node
         held = node.path
-        if not held and self._first_characters.isdisjoint(text):
+        if not node.depth and self._first_characters.isdisjoint(text):
             return text_or_held(text), self.state(stream, node)
         for end, character in enumerate(text, 1):
             node = node[character]
@@ -178,24 +207,20 @@ class StopAutomaton:
                 whole = held + text[:end]
                 return stopped(whole[: len(whole) - hidden]), Dead(node.stop.matched)
         whole = held + text
-        return text_or_held(whole[: len(whole) - len(node.path)]), self.state(stream, node)
+        return text_or_held(whole[: len(whole) - node.depth]), self.state(stream, node)
 
     def _stop_at_token(
         self, state: StopState, token_id: int, stop: Stop
     ) -> tuple[SequenceDecoderOutput, StopState | Dead]:
+        if stop.visible and token_id not in self._skipped:
+            text, stream = state.stream[token_id]
+            return stopped(state.node.path + (text or "") + stream.tail), Dead(stop.matched)
         # What was held comes out first, and may complete a stop string before the token is reached.
         output, after = state.flush()
         if isinstance(after, Dead):
             return output, after
-        shown = ""
-        if stop.visible:
-            text, stream = state.stream[token_id]
-            if token_id in self._skipped:  # visible means that it comes out all the same
-                shown = state.stream.tail + self._decoder.token_bytes(token_id).decode("utf-8", "replace")
-            else:
-                shown = (text or "") + stream.tail
-            return stopped(state.node.path + shown), Dead(stop.matched)
-        return stopped(output.text), Dead(stop.matched)
+        shown = self._decoder.token_bytes(token_id).decode("utf-8", "replace") if stop.visible else ""
+        return stopped(output.text + shown), Dead(stop.matched)
 
 
 def _strings(config: StopSequenceConfig) -> Iterable[tuple[str, Stop]]:
@@ -205,17 +230,17 @@ def _strings(config: StopSequenceConfig) -> Iterable[tuple[str, Stop]]:
         yield text, Stop(text, visible=True)
 
 
-def _token_stops(config: StopSequenceConfig, decoder: Decoder) -> dict[int, Stop]:
+def _token_stops(config: StopSequenceConfig, decoder: Decoder, skipped: frozenset[int]) -> dict[int, Stop]:
     tokens = {token_id: Stop(token_id, visible=False) for token_id in config.stop_token_ids}
     tokens.update((token_id, Stop(token_id, visible=True)) for token_id in config.visible_stop_token_ids)
     special = decoder.special_tokens.ids
     for text, stop in _strings(config):
-        # Special tokens are skipped, so their text never comes; the user who names one means the token.
-        if text in special:
-            same = tokens.setdefault(special[text], stop)
-            if same.visible != stop.visible:
+        # A skipped token has no text in which to find the string; the user who spells one means the token.
+        token_id = special.get(text)
+        if token_id in skipped and token_id is not None:
+            if tokens.setdefault(token_id, stop).visible != stop.visible:
                 raise ConfigurationError(
-                    f"{text!r} is the token {special[text]}: one is to be hidden, the other visible"
+                    f"{text!r} is the token {token_id}, hidden in one place and visible in another"
                 )
-            tokens[special[text]] = stop
+            tokens[token_id] = stop
     return tokens

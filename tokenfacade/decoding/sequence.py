@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from tokenfacade.decoding.stream import DecodeStream
+from tokenfacade.decoding.stream import DecodeStream, refuse_pickling
 from tokenfacade.decoding.transducer import checked_id
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Sequence:
         ('hello world', 2)
     """
 
-    __slots__ = ("_chunks", "_prompt_ids", "_start", "_stream", "_tokenizer", "token_ids")
+    __slots__ = ("_chunks", "_start", "_stream", "_tokenizer", "token_ids")
 
     token_ids: list[int]
     """The ids so far, the prompt's not included."""
@@ -100,3 +100,15 @@ class Sequence:
 
     def __repr__(self) -> str:
         return f"<Sequence of {len(self.token_ids)} tokens: {self.text!r}>"
+
+    def __copy__(self) -> Sequence:
+        twin = Sequence.__new__(Sequence)
+        twin._tokenizer, twin._start, twin._stream = self._tokenizer, self._start, self._stream.__copy__()
+        twin.token_ids, twin._chunks = list(self.token_ids), list(self._chunks)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Sequence:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling(self)

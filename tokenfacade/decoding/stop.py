@@ -6,12 +6,12 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from tokenfacade.decoding.automaton import Dead, StopState
+from tokenfacade.decoding.automaton import Dead, StoppedAlready, StopState
 from tokenfacade.decoding.outputs import Held, SequenceDecoderOutput, Stopped, text_or_held
-from tokenfacade.decoding.stream import DecodeStream
-from tokenfacade.decoding.transducer import checked_id, listed
+from tokenfacade.decoding.stream import DecodeStream, refuse_pickling
+from tokenfacade.decoding.transducer import checked_id
 from tokenfacade.encoding import mend_surrogates
 from tokenfacade.errors import ConfigurationError, DecodeError
 
@@ -64,6 +64,8 @@ class StopSequenceConfig:
         if both:
             raise ConfigurationError(f"a stop is hidden or visible, not both: {sorted(map(repr, both))}")
         set_field(self, "min_tokens", _count("min_tokens", self.min_tokens))
+        if self.errors not in ("ignore", "strict"):
+            raise ConfigurationError(f'errors must be "ignore" or "strict", not {self.errors!r}')
 
 
 def _count(name: str, number: int) -> int:
@@ -92,6 +94,14 @@ def _ids(name: str, ids: Iterable[int] | None) -> tuple[int, ...]:
         return tuple(map(index, () if ids is None else ids))
     except TypeError:
         raise ConfigurationError(f"{name} takes token ids (integers), not {ids!r}") from None
+
+
+def _iterable(token_ids: Iterable[int]) -> Iterable[int]:
+    """The ids, not yet taken: those behind a stop stay where they are."""
+    try:
+        return iter(token_ids)
+    except TypeError:
+        raise DecodeError(f"token ids are a collection of integers, not {type(token_ids).__name__}") from None
 
 
 class StopSequenceDecoder:
@@ -124,7 +134,7 @@ class StopSequenceDecoder:
         (True, ' end', 6)
     """
 
-    __slots__ = ("_decoder", "_floor", "_start", "_state", "config", "tokens_consumed")
+    __slots__ = ("_automaton", "_floor", "_start", "_state", "config", "tokens_consumed")
 
     config: StopSequenceConfig
     tokens_consumed: int
@@ -139,7 +149,8 @@ class StopSequenceDecoder:
             raise ConfigurationError(f"config must be a StopSequenceConfig, not {type(config).__name__}")
         skip, errors = self.config.skip_special_tokens, self.config.errors
         self._start = DecodeStream(decoder, prompt_ids, skip_special_tokens=skip, errors=errors)
-        self._decoder = decoder
+        plain = replace(self.config, min_tokens=0) if self.config.min_tokens else self.config
+        self._automaton = decoder.stream_tables.automaton(plain)
         self.reset()
 
     def process_token(self, token_id: int) -> SequenceDecoderOutput:
@@ -152,7 +163,7 @@ class StopSequenceDecoder:
         # step.
         try:
             output, self._state = self._state[token_id]
-        except (KeyError, TypeError):
+        except (StoppedAlready, TypeError):
             return self._process_unusual(token_id)
         self.tokens_consumed += 1
         return output
@@ -163,7 +174,7 @@ class StopSequenceDecoder:
         outputs: list[SequenceDecoderOutput] = []
         before = self._state, self._floor and copy(self._floor), self.tokens_consumed
         try:
-            for token_id in listed(token_ids):
+            for token_id in _iterable(token_ids):
                 outputs.append(self.process_token(token_id))
                 if self.is_stopped:
                     break
@@ -191,9 +202,7 @@ class StopSequenceDecoder:
             self._look_for_stops(self._start)
 
     def _look_for_stops(self, stream: DecodeStream) -> None:
-        config = replace(self.config, min_tokens=0) if self.config.min_tokens else self.config
-        automaton = self._decoder.stream_tables.automaton(config)
-        self._state = automaton.state(stream.state, automaton.root)
+        self._state = self._automaton.state(stream.state, self._automaton.root)
 
     @property
     def is_stopped(self) -> bool:
@@ -205,15 +214,28 @@ class StopSequenceDecoder:
         """The stop that was reached: the string, or the id; None before."""
         return self._state.matched
 
+    def __copy__(self) -> StopSequenceDecoder:
+        twin = StopSequenceDecoder.__new__(StopSequenceDecoder)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._floor = copy(self._floor)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> StopSequenceDecoder:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling(self)
+
     def __repr__(self) -> str:
         state = f"stopped at {self.matched_stop!r}" if self.is_stopped else "running"
         return f"<StopSequenceDecoder {state} after {self.tokens_consumed} tokens>"
 
     def _process_unusual(self, token_id: int) -> SequenceDecoderOutput:
         """After a stop, below the floor, or with an id that has no hash."""
-        token_id = checked_id(token_id)
         if self.is_stopped:
             return Stopped()
+        token_id = checked_id(token_id)
         if self._floor is not None:
             return self._process_below_floor(token_id, self._floor)
         output, self._state = self._state[token_id]
@@ -221,7 +243,7 @@ class StopSequenceDecoder:
         return output
 
     def _process_below_floor(self, token_id: int, stream: DecodeStream) -> SequenceDecoderOutput:
-        if token_id in self.config.stop_token_ids:
+        if self._automaton.is_hidden_stop(token_id):
             return Held()
         output = text_or_held(stream.step(token_id) or "")
         self.tokens_consumed += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tokenfacade.decoding.transducer import checked_id, checked_ids
 from tokenfacade.errors import ConfigurationError
@@ -129,3 +129,15 @@ class DecodeStream:
 
     def __deepcopy__(self, memo: dict[int, object]) -> DecodeStream:
         return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling(self)
+
+
+def refuse_pickling(stream: object) -> NoReturn:
+    """Say why a stream stays where it is, and what to do."""
+    raise ConfigurationError(
+        f"a {type(stream).__name__} refers to tables of this process and can't be pickled: send the ids, and make "
+        f"another where "
+        f"they arrive"
+    )

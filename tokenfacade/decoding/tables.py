@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +29,11 @@ MAX_STOP_AUTOMATA = 64
 
 
 class StreamTables:
-    """The shared tables of one tokenizer. No lock: a race costs a table made twice, never a wrong entry."""
+    """The shared tables of one tokenizer.
+
+    No lock, which a fork could leave locked for ever: entries are facts, so a race between threads costs one that is
+    worked out twice.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -39,7 +44,7 @@ class StreamTables:
     def state(self, prompt_ids: Sequence[int], *, skip_special_tokens: bool, errors: UnknownIds) -> State | Window:
         """Where a stream begins that continues `prompt_ids`."""
         transducer = self.transducer(skip_special_tokens=skip_special_tokens, errors=errors)
-        return transducer.after(prompt_ids if isinstance(prompt_ids, Sequence) else checked_ids(prompt_ids))
+        return transducer.after(prompt_ids if isinstance(prompt_ids, list | tuple) else checked_ids(prompt_ids))
 
     def transducer(self, *, skip_special_tokens: bool, errors: UnknownIds) -> Transducer | WindowDecoder:
         """The one transducer for this way of reading ids, or the windows that stand in for it."""
@@ -55,14 +60,22 @@ class StreamTables:
         """What each id contributes, special tokens included."""
         return self._decoder.pieces(skip_special_tokens=False)
 
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The ids that are skipped where special tokens are."""
+        return frozenset(self._decoder.special_tokens.ids.values())
+
     def automaton(self, config: StopSequenceConfig) -> StopAutomaton:
         """The one automaton for these stops, kept while it is among the last that were asked for."""
         from tokenfacade.decoding.automaton import StopAutomaton
 
-        found = self._automata.pop(config, None) or StopAutomaton(config, self._decoder)
+        found = self._automata.get(config) or StopAutomaton(config, self._decoder)
+        self._automata.pop(config, None)
         self._automata[config] = found
-        if len(self._automata) > MAX_STOP_AUTOMATA:
-            self._automata.pop(next(iter(self._automata), config), None)
+        # Another thread may change the dict just now; then more are kept until the next call.
+        with suppress(RuntimeError, KeyError):
+            while len(self._automata) > MAX_STOP_AUTOMATA:
+                del self._automata[next(iter(self._automata))]
         return found
 
     def _new_transducer(self, *, skip_special_tokens: bool, errors: UnknownIds) -> Transducer | WindowDecoder:

@@ -76,7 +76,9 @@ class State(dict[int, "tuple[str | None, State]"]):
     @property
     def flushed(self) -> State:
         """The state after the tail has been given out."""
-        return self.transducer.state(self.configuration._replace(pending=b"", prompt_bytes=0, broken=False))
+        configuration = self.configuration
+        strip = 0 if configuration.pending else configuration.strip
+        return self.transducer.state(configuration._replace(pending=b"", prompt_bytes=0, broken=False, strip=strip))
 
 
 class Transducer:
@@ -123,6 +125,8 @@ class Transducer:
             text, after = _join_run(configuration, piece)
         else:
             text, after = _join_subparts(configuration, piece)
+        if configuration.pending and not after.pending.startswith(configuration.pending):
+            after = after._replace(strip=0)  # what was pending is the start of the text, also where the prompt keeps it
         if not after.strip:
             return text, after
         stripped = text[_leading(text, self._pieces.strip, after.strip) :]
@@ -138,24 +142,28 @@ class Transducer:
     def after(self, prompt_ids: Sequence[int]) -> State:
         """The state of a stream that continues a prompt.
 
-        Only the end of a prompt matters: from the last id that is whole characters on, which in a text is one of the
-        last few.
+        Only the end of a prompt matters, and is looked at: from the last id that is whole characters on, which in a
+        text is one of the last few. Ids that the vocabulary lacks contribute nothing to a prompt, also where they
+        would raise in a step.
         """
-        begin, state = self._last_whole(prompt_ids)
+        begin, configuration = self._last_whole(prompt_ids)
         for token_id in prompt_ids[begin:]:
-            state = state[token_id][1]
-        configuration = state.configuration
+            try:
+                piece = self.piece(configuration, checked_id(token_id))
+            except KeyError:
+                continue
+            configuration = self.advance(configuration, piece)[1]
         return self.state(configuration._replace(prompt_bytes=len(configuration.pending)))
 
-    def _last_whole(self, prompt_ids: Sequence[int]) -> tuple[int, State]:
+    def _last_whole(self, prompt_ids: Sequence[int]) -> tuple[int, Configuration]:
         for position in range(len(prompt_ids) - 1, -1, -1):
             try:
                 piece = self._pieces.piece(checked_id(prompt_ids[position]))
             except KeyError:
                 continue
             if piece and self._settles(piece):
-                return position + 1, self.state(Configuration())
-        return 0, self.start
+                return position + 1, Configuration()
+        return 0, self.start.configuration
 
     def _settles(self, piece: bytes | str) -> bool:
         """Whether nothing is remembered after this piece, whatever came before it."""
