@@ -162,7 +162,7 @@ class Decoder(Protocol):
         """What each id contributes to the text, where that is known exactly; None makes streams decode windows of ids
         instead.
 
-        A backend that can overrides this: streams are then ten times as fast, and exact for any ids.
+        A backend that can overrides this: streams are then far faster, and exact for any ids.
         """
         return None
 

@@ -109,12 +109,14 @@ class HuggingFaceTokenizer(Tokenizer):
         raw.no_padding()
         own = dict(sorted(raw.get_added_tokens_decoder().items()))
         self._added = list(own.values()), _tokens_to_add(own, config)
-        raw.add_tokens(self._added[1])
+        if self._added[1]:
+            raw.add_tokens(self._added[1])
+            own = dict(sorted(raw.get_added_tokens_decoder().items()))
         self._raw = raw
         self._source = source
         # As the library sees it: a token once special stays so, although a later flag says otherwise.
         special = {str(token) for tokens in self._added for token in tokens if token.special}
-        self._spelling = {token_id: str(token) for token_id, token in sorted(raw.get_added_tokens_decoder().items())}
+        self._spelling = {token_id: str(token) for token_id, token in own.items()}
         self._special = config.special_tokens({token: n for n, token in self._spelling.items() if token in special})
         self._eos_token_ids = config.eos_token_ids(raw.token_to_id)
 
@@ -305,6 +307,8 @@ def _load_error(file: Path, error: BaseException) -> LoadError:
 def _tokens_to_add(own: Mapping[int, tokenizers.AddedToken], config: ModelConfig) -> list[tokenizers.AddedToken]:
     """What the config has beside the file's `own` added tokens, in the order of transformers: by id, then by name, then
     the rest."""
+    if not (config.named or config.added_tokens or config.extra):
+        return []
     names = {token.content for token in config.named.values()}
     by_id = {token_id: _added_token(token, names) for token_id, token in config.added_tokens.items()}
     if not config.lists_added_tokens:
