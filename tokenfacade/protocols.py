@@ -88,7 +88,8 @@ class Encoder(Protocol):
     ) -> str:
         """The longest prefix of whole characters whose token count fits, or with ``side="left"`` the longest suffix.
 
-        The count is that of the result when it is encoded again, so it holds on the other side of a wire.
+        The count is that of the result when it is encoded again, so it holds on the other side of a wire. It takes some
+        fifty counts of the result.
 
         Args:
             text: The text.
