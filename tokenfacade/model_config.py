@@ -76,10 +76,6 @@ class ModelConfig:
         name = self.tokenizer.get("tokenizer_class") or self.model.get("tokenizer_class")
         return name.removesuffix("Fast") if isinstance(name, str) else None
 
-    def added_token_ids(self) -> dict[str, int]:
-        """The added tokens that are flagged special, with their explicit ids."""
-        return {token.content: token_id for token_id, token in self.added_tokens.items() if token.special}
-
     def special_tokens(self, ids: Mapping[str, int]) -> SpecialTokens:
         """The special tokens, given the ids of all that are flagged special."""
         roles = {role: self.named[f"{role}_token"].content for role in ROLES if f"{role}_token" in self.named}

@@ -169,8 +169,11 @@ class StopSequenceDecoder:
         return output
 
     def process_tokens(self, token_ids: Iterable[int]) -> list[SequenceDecoderOutput]:
-        """Take several ids, and say what each gives out; the list ends at the stop, so the ids behind it aren't
-        used."""
+        """Take several ids, and say what each gives out; the list ends at the stop, so the ids behind it aren't used.
+
+        Raises:
+            DecodeError: As for `process_token`; then none of the ids counts as taken.
+        """
         outputs: list[SequenceDecoderOutput] = []
         before = self._state, self._floor and copy(self._floor), self.tokens_consumed
         try:
