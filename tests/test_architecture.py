@@ -18,19 +18,22 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # A room may import those of lower levels, and of its own only where it is a folder of parts that build on each other.
 LEVELS = [
     {"errors", "encoding"},
+    {"chat_protocol"},
     {"protocols", "truncation", "model_config", "detect"},
-    {"decoding"},
+    {"decoding", "chat"},
     {"backends", "hub"},
     {"factory"},
     {"__init__"},
 ]
 THIRD_PARTY = {
-    "tokenizers": "backends/huggingface",
-    "tiktoken": "backends/tiktoken",
-    "regex": "backends/tiktoken",
-    "huggingface_hub": "hub",
+    "tokenizers": ("backends/huggingface",),
+    "tiktoken": ("backends/tiktoken",),
+    "regex": ("backends/tiktoken",),
+    "huggingface_hub": ("hub",),
+    "jinja2": ("chat/jinja_", "chat/inspect"),
+    "markupsafe": ("chat/jinja_",),  # a part of Jinja
 }
-DEFERRED_UPWARD = {"protocols"}
+DEFERRED_UPWARD = {"protocols", "chat_protocol"}
 """Derived methods import what they make when they are called."""
 
 
@@ -159,3 +162,21 @@ def test_production_code_asserts_nothing_and_prints_nothing() -> None:
             assert not isinstance(node, ast.Assert), path
             is_print = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
             assert not is_print, path
+
+
+def test_one_place_builds_the_environment_of_templates() -> None:
+    built = [
+        (name_of(path), node.lineno)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and (
+            _called(node).endswith(("Environment", "from_string"))
+            or any(keyword.arg in ("trim_blocks", "lstrip_blocks", "autoescape") for keyword in node.keywords)
+        )
+    ]
+    assert [module for module, _ in built] == ["tokenfacade.chat.jinja_environment"], built
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")

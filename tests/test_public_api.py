@@ -6,6 +6,7 @@ import builtins
 import inspect
 import pickle
 import re
+from functools import cached_property
 
 import pytest
 
@@ -18,7 +19,10 @@ NAMES = {
     "create_tokenizer_async",
     "Encoder",
     "Decoder",
+    "ChatEncoder",
     "Tokenizer",
+    "ChatTemplate",
+    "TemplateLimits",
     "Encoding",
     "SpecialTokens",
     "HuggingFaceTokenizer",
@@ -44,6 +48,11 @@ NAMES = {
     "HubError",
     "EncodeError",
     "DecodeError",
+    "ChatTemplateError",
+    "NoChatTemplateError",
+    "TemplateSyntaxError",
+    "TemplateRenderError",
+    "TemplateLimitError",
 }
 ERRORS = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
 
@@ -68,10 +77,22 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         getattr(tokenfacade, "Tokeniser")  # noqa: B009
 
 
-@pytest.mark.parametrize("name", ["Encoder", "Decoder", "Tokenizer", "DecodeStream", "Sequence", "StopSequenceDecoder"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Encoder",
+        "Decoder",
+        "ChatEncoder",
+        "Tokenizer",
+        "ChatTemplate",
+        "DecodeStream",
+        "Sequence",
+        "StopSequenceDecoder",
+    ],
+)
 def test_every_public_member_is_documented(name: str) -> None:
     for member, value in vars(getattr(tokenfacade, name)).items():
-        if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+        if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, property | cached_property)):
             assert value.__doc__, member
 
 

@@ -1,4 +1,4 @@
-"""One API for every tokenizer that an LLM router meets: encode, decode, stream and stop, exactly and fast.
+"""One API for every tokenizer that an LLM router meets: encode, decode, stream, stop, and render chats: exact and fast.
 
 Example:
     >>> from tokenfacade import create_tokenizer
@@ -11,6 +11,8 @@ Example:
 from typing import TYPE_CHECKING
 
 from tokenfacade.backends.mock import MockTokenizer as MockTokenizer
+from tokenfacade.chat.limits import TemplateLimits as TemplateLimits
+from tokenfacade.chat_protocol import ChatEncoder as ChatEncoder
 from tokenfacade.decoding.outputs import Held as Held
 from tokenfacade.decoding.outputs import SequenceDecoderOutput as SequenceDecoderOutput
 from tokenfacade.decoding.outputs import Stopped as Stopped
@@ -23,6 +25,7 @@ from tokenfacade.decoding.stop import StopSequenceDecoderBuilder as StopSequence
 from tokenfacade.decoding.stream import DecodeStream as DecodeStream
 from tokenfacade.encoding import Encoding as Encoding
 from tokenfacade.encoding import SpecialTokens as SpecialTokens
+from tokenfacade.errors import ChatTemplateError as ChatTemplateError
 from tokenfacade.errors import ConfigurationError as ConfigurationError
 from tokenfacade.errors import CorruptTokenizerError as CorruptTokenizerError
 from tokenfacade.errors import DecodeError as DecodeError
@@ -30,6 +33,10 @@ from tokenfacade.errors import EncodeError as EncodeError
 from tokenfacade.errors import HubError as HubError
 from tokenfacade.errors import LoadError as LoadError
 from tokenfacade.errors import MissingDependencyError as MissingDependencyError
+from tokenfacade.errors import NoChatTemplateError as NoChatTemplateError
+from tokenfacade.errors import TemplateLimitError as TemplateLimitError
+from tokenfacade.errors import TemplateRenderError as TemplateRenderError
+from tokenfacade.errors import TemplateSyntaxError as TemplateSyntaxError
 from tokenfacade.errors import TokenFacadeError as TokenFacadeError
 from tokenfacade.errors import TokenizerNotFoundError as TokenizerNotFoundError
 from tokenfacade.errors import UnsupportedFormatError as UnsupportedFormatError
@@ -42,10 +49,14 @@ from tokenfacade.protocols import Tokenizer as Tokenizer
 if TYPE_CHECKING:
     from tokenfacade.backends.huggingface import HuggingFaceTokenizer as HuggingFaceTokenizer
     from tokenfacade.backends.tiktoken import TiktokenTokenizer as TiktokenTokenizer
+    from tokenfacade.chat.template import ChatTemplate as ChatTemplate
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChatEncoder",
+    "ChatTemplate",
+    "ChatTemplateError",
     "ConfigurationError",
     "CorruptTokenizerError",
     "DecodeError",
@@ -60,6 +71,7 @@ __all__ = [
     "LoadError",
     "MissingDependencyError",
     "MockTokenizer",
+    "NoChatTemplateError",
     "Sequence",
     "SequenceDecoderOutput",
     "SpecialTokens",
@@ -68,6 +80,10 @@ __all__ = [
     "StopSequenceDecoderBuilder",
     "Stopped",
     "StoppedWithText",
+    "TemplateLimitError",
+    "TemplateLimits",
+    "TemplateRenderError",
+    "TemplateSyntaxError",
     "Text",
     "TiktokenTokenizer",
     "TokenFacadeError",
@@ -81,13 +97,17 @@ __all__ = [
 if not TYPE_CHECKING:  # or a type checker would believe every name
 
     def __getattr__(name: str) -> object:
-        """Import the backends with a third-party engine when they are first asked for."""
+        """Import what builds on a third-party package when it is first asked for."""
         from importlib import import_module
 
-        modules = {"HuggingFaceTokenizer": "huggingface", "TiktokenTokenizer": "tiktoken"}
+        modules = {
+            "ChatTemplate": "chat.template",
+            "HuggingFaceTokenizer": "backends.huggingface",
+            "TiktokenTokenizer": "backends.tiktoken",
+        }
         if name not in modules:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.backends.{modules[name]}"), name)
+        return getattr(import_module(f"{__name__}.{modules[name]}"), name)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

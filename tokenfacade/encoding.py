@@ -36,6 +36,7 @@ class Encoding(Sequence[int]):
         ids: The token ids.
         add_special_tokens: Whether the post-processor's tokens (BOS, EOS) were added.
         parse_special_tokens: Whether special tokens spelled in the text became their ids.
+        assistant_mask: For a chat, where it was asked for: 1 for each token of what the model said, else 0.
 
     Example:
         >>> from tokenfacade import MockTokenizer
@@ -48,7 +49,9 @@ class Encoding(Sequence[int]):
         (2, True)
     """
 
-    __slots__ = ("_source", "_text", "add_special_tokens", "ids", "parse_special_tokens")
+    __slots__ = (
+        *("_offsets", "_source", "_text", "add_special_tokens", "assistant_mask", "ids", "parse_special_tokens"),
+    )
 
     def __init__(
         self,
@@ -58,12 +61,15 @@ class Encoding(Sequence[int]):
         *,
         add_special_tokens: bool,
         parse_special_tokens: bool,
+        offsets: list[Span] | None = None,
     ) -> None:
         self.ids = ids
         self._text = text
         self.add_special_tokens = add_special_tokens
         self.parse_special_tokens = parse_special_tokens
+        self.assistant_mask: list[int] | None = None
         self._source = source
+        self._offsets = offsets
 
     @property
     def text(self) -> str:
@@ -82,7 +88,7 @@ class Encoding(Sequence[int]):
         Tokens that share a character, because it takes several, have overlapping spans; what was added by the post-
         processor has an empty one.
         """
-        return self._source.token_offsets(self)
+        return self._source.token_offsets(self) if self._offsets is None else self._offsets
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -188,6 +194,20 @@ class SpecialTokens:
     def __post_init__(self) -> None:
         object.__setattr__(self, "named", MappingProxyType(dict(self.named)))
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a chat template may write: the named tokens under the names of a config (``"bos_token"``).
+
+        Names that the model doesn't use are absent, so that a template can ask for them.
+
+        Example:
+            >>> SpecialTokens(eos="</s>", named={"image_token": "<image>"}).variables
+            {'eos_token': '</s>', 'image_token': '<image>'}
+        """
+        roles = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")  # in the order of transformers
+        used = {f"{role}_token": token for role in roles if (token := getattr(self, role)) is not None}
+        return {**used, **self.named}
 
     def __hash__(self) -> int:
         return hash(

@@ -11,7 +11,12 @@
     │  ├─ CorruptTokenizerError                  the right format, damaged
     │  └─ HubError                               the Hub said no, or nothing            .kind
     ├─ EncodeError (ValueError)                  not a text
-    └─ DecodeError (ValueError)                  not a token id, or an unknown one      .token_id
+    ├─ DecodeError (ValueError)                  not a token id, or an unknown one      .token_id
+    └─ ChatTemplateError                         messages could not become a prompt     .template
+       ├─ NoChatTemplateError (LookupError)      the model has none, or none of this name
+       ├─ TemplateSyntaxError (ValueError)       not a template                         .line
+       ├─ TemplateRenderError (ValueError)       these messages and this template don't fit  .line .reason
+       └─ TemplateLimitError                     too much output, or too long a time
 
 Catch a family to catch all below it; the built-in in brackets works too. Every error pickles, so it can cross
 processes, and none carries a credential. Match on classes and fields, never on the words of a message: they may change.
@@ -23,6 +28,9 @@ from typing import Literal
 
 HubErrorKind = Literal["unauthorized", "gated", "rate_limited", "timeout", "offline", "server"]
 """Why the Hub didn't answer with a file; see `HubError`."""
+
+RenderFailure = Literal["raised", "undefined", "forbidden", "content", "other"]
+"""Why a template failed; see `TemplateRenderError`."""
 
 
 class TokenFacadeError(Exception):
@@ -101,3 +109,49 @@ class DecodeError(TokenFacadeError, ValueError):
     def __init__(self, message: str, *, token_id: int | None = None) -> None:
         super().__init__(message)
         self.token_id = token_id
+
+
+class ChatTemplateError(TokenFacadeError):
+    """Messages could not become a prompt; `template` is the name of the chat template, where it has one."""
+
+    def __init__(self, message: str, *, template: str | None = None) -> None:
+        super().__init__(message)
+        self.template = template
+
+
+class NoChatTemplateError(ChatTemplateError, LookupError):
+    """The model has no chat template, or none of the name that was asked for; the message says what would work."""
+
+
+class TemplateSyntaxError(ChatTemplateError, ValueError):
+    """The text is not a Jinja template that this library knows how to render; `line` counts from 1."""
+
+    def __init__(self, message: str, *, template: str | None = None, line: int | None = None) -> None:
+        super().__init__(message, template=template)
+        self.line = line
+
+
+class TemplateRenderError(ChatTemplateError, ValueError):
+    """The template failed on these messages; `line` is where, counted from 1, if that is known.
+
+    `reason` says whose fault it is: ``"raised"`` (the template refused the messages by its own ``raise_exception``: the
+    client's), ``"content"`` (the messages have a shape that no template takes: the client's), ``"undefined"`` (the
+    template reads what isn't there), ``"forbidden"`` (the sandbox refused: a hostile template, or a broken one) or
+    ``"other"``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        template: str | None = None,
+        line: int | None = None,
+        reason: RenderFailure = "other",
+    ) -> None:
+        super().__init__(message, template=template)
+        self.line = line
+        self.reason: RenderFailure = reason
+
+
+class TemplateLimitError(ChatTemplateError):
+    """Rendering reached a limit: of characters, of steps, or of seconds. Nothing of it is kept."""

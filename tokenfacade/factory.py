@@ -17,6 +17,7 @@ from tokenfacade.errors import (
 )
 
 if TYPE_CHECKING:
+    from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.detect import FileFormat
     from tokenfacade.protocols import Tokenizer
 
@@ -26,6 +27,7 @@ _SCHEME = re.compile(r"(file|tiktoken|hf|mock|grpc|[a-z]+\+https?):")
 def create_tokenizer(
     source: str | os.PathLike[str],
     *,
+    chat_template: ChatTemplateSource | None = None,
     revision: str | None = None,
     token: str | None = None,
     local_files_only: bool = False,
@@ -42,6 +44,8 @@ def create_tokenizer(
 
     Args:
         source: What to load.
+        chat_template: A chat template in place of the model's own: its text, the path of a file, one of the names that
+            the model has, the name of a format that is built in, or a `ChatTemplate`.
         revision: For the Hub: a branch, a tag, or a commit to pin; the commit that was used is part of the
             tokenizer's `source`.
         token: For the Hub: an access token. It is not kept.
@@ -53,6 +57,7 @@ def create_tokenizer(
         MissingDependencyError: It needs an extra that isn't installed.
         CorruptTokenizerError: A file is empty, cut off or contradictory.
         HubError: The Hub refused or didn't answer, and nothing is cached.
+        ChatTemplateError: `chat_template` is no template.
         ConfigurationError: The source is not a string or path, or `revision` is given for what isn't on the Hub.
 
     Example:
@@ -61,6 +66,45 @@ def create_tokenizer(
         >>> create_tokenizer("mock:").backend
         'mock'
     """
+    tokenizer = _load(source, revision=revision, token=token, local_files_only=local_files_only)
+    return tokenizer.with_chat_template(chat_template)
+
+
+async def create_tokenizer_async(
+    source: str | os.PathLike[str],
+    *,
+    chat_template: ChatTemplateSource | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Tokenizer:
+    """As `create_tokenizer`, in a thread: loading takes up to seconds, and the event loop goes on meanwhile.
+
+    Cancelling the caller doesn't stop the load; it ends unseen.
+
+    Raises:
+        TokenFacadeError: As for `create_tokenizer`.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(create_tokenizer_async("mock:")).backend
+        'mock'
+    """
+    import asyncio
+
+    return await asyncio.to_thread(
+        create_tokenizer,
+        source,
+        chat_template=chat_template,
+        revision=revision,
+        token=token,
+        local_files_only=local_files_only,
+    )
+
+
+def _load(
+    source: str | os.PathLike[str], *, revision: str | None, token: str | None, local_files_only: bool
+) -> Tokenizer:
     if isinstance(source, os.PathLike):
         _check_revision(source, revision)
         return _from_path(_expanded(os.fsdecode(source)), None)
@@ -86,32 +130,6 @@ def create_tokenizer(
         _check_revision(source, revision)
         return TiktokenTokenizer.from_encoding(encoding, local_files_only=local_files_only)
     return _from_hub(source, revision=revision, token=token, local_files_only=local_files_only)
-
-
-async def create_tokenizer_async(
-    source: str | os.PathLike[str],
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    local_files_only: bool = False,
-) -> Tokenizer:
-    """As `create_tokenizer`, in a thread: loading takes up to seconds, and the event loop goes on meanwhile.
-
-    Cancelling the caller doesn't stop the load; it ends unseen.
-
-    Raises:
-        TokenFacadeError: As for `create_tokenizer`.
-
-    Example:
-        >>> import asyncio
-        >>> asyncio.run(create_tokenizer_async("mock:")).backend
-        'mock'
-    """
-    import asyncio
-
-    return await asyncio.to_thread(
-        create_tokenizer, source, revision=revision, token=token, local_files_only=local_files_only
-    )
 
 
 def _check_revision(source: str | os.PathLike[str], revision: str | None) -> None:

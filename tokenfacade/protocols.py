@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex
 
+from tokenfacade.chat_protocol import ChatEncoder, with_templates
 from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans_of_bytes
 from tokenfacade.errors import ConfigurationError, DecodeError, EncodeError
 
@@ -263,8 +264,8 @@ class Decoder(Protocol):
         return StreamTables(self)
 
 
-class Tokenizer(Encoder, Decoder, Protocol):
-    """Both ways, and what a router asks about the model behind it."""
+class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
+    """Both ways, chats, and what a router asks about the model behind it."""
 
     @property
     @abstractmethod
@@ -283,11 +284,6 @@ class Tokenizer(Encoder, Decoder, Protocol):
     @abstractmethod
     def eos_token_ids(self) -> tuple[int, ...]:
         """The ids that end a generation: the ordered union of tokenizer_config, generation_config and config."""
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """A sha256 (hex) that is equal exactly when vocabulary, merges, added tokens and pipeline are."""
 
     def sequence(
         self,
@@ -326,6 +322,15 @@ class Tokenizer(Encoder, Decoder, Protocol):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by source, not by content: a tokenizer is loaded anew where it arrives."""
         return _load_again, (self.source,)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        """As `__reduce__` says, and with the templates if the caller chose them: no source knows of those."""
+        from tokenfacade.chat.discovery import ChatTemplates
+
+        templates = self.chat_templates
+        if not templates.is_override:
+            return self.__reduce__()
+        return with_templates, (with_templates(self, ChatTemplates()), templates)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.source!r}>"

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 import tokenizers
 
 from tokenfacade.backends.huggingface_classes import vocabulary_class
+from tokenfacade.backends.huggingface_names import names_of_class
+from tokenfacade.backends.huggingface_parts import bare_twin, encode_parts
 from tokenfacade.backends.huggingface_pieces import pieces_of, read_chain
+from tokenfacade.chat.discovery import find_chat_templates
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import (
@@ -30,6 +33,7 @@ from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
 
+    from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Pieces
     from tokenfacade.encoding import Span
 
@@ -46,9 +50,11 @@ class HuggingFaceTokenizer(Tokenizer):
 
     Args:
         tokenizer: A tokenizer of yours. It is copied: it is not changed, and later changes to it have no effect here.
+        chat_template: Its chat template, as for `with_chat_template`; there is none by default.
 
     Raises:
         ConfigurationError: The tokenizer can't be copied, because parts of it are written in Python.
+        ChatTemplateError: `chat_template` is no template.
 
     Example:
         >>> import tokenizers
@@ -61,16 +67,21 @@ class HuggingFaceTokenizer(Tokenizer):
         'hello world'
     """
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+    def __init__(self, tokenizer: tokenizers.Tokenizer, *, chat_template: ChatTemplateSource | None = None) -> None:
         self._set_up(_copy(tokenizer), ModelConfig(), None)
+        if chat_template is not None:
+            self.chat_templates = self.chat_templates.replaced(chat_template).checked()
 
     @classmethod
-    def from_file(cls, path: str | Path, *, source: str | None = None) -> HuggingFaceTokenizer:
+    def from_file(
+        cls, path: str | Path, *, chat_template: ChatTemplateSource | None = None, source: str | None = None
+    ) -> HuggingFaceTokenizer:
         """Load a model folder, or a ``tokenizer.json`` with what lies beside it.
 
         Args:
             path: The folder or file. A folder without ``tokenizer.json`` may have ``vocab.json`` and ``merges.txt``,
                 if its config names a class that says how to read them.
+            chat_template: A chat template in place of those in the folder, as for `with_chat_template`.
             source: What `source` should say, where the files stand for something else; `create_tokenizer` must take
                 it.
 
@@ -78,6 +89,7 @@ class HuggingFaceTokenizer(Tokenizer):
             TokenizerNotFoundError: There is no such path, or no tokenizer in the folder.
             UnsupportedFormatError: There is a vocabulary, but nothing says how to read it.
             CorruptTokenizerError: A file is empty, cut off or contradictory.
+            ChatTemplateError: `chat_template` is no template.
 
         Example:
             >>> tokenizer = HuggingFaceTokenizer.from_file("examples/tokenizer")
@@ -97,12 +109,14 @@ class HuggingFaceTokenizer(Tokenizer):
         source = source or str(path.absolute())
         if os.path.isfile(file):
             tokenizer._set_up(_load(file), config, source)
+            config = config.with_names(names_of_class(config, tokenizer._raw))
         else:
             vocabulary = vocabulary_class(folder, config)
             config = config.with_names(vocabulary.names)
             tokenizer._set_up(vocabulary.build(folder, config), config, source)
             vocabulary.set_post_processor(tokenizer._raw, config)
-        return tokenizer
+        tokenizer.chat_templates = find_chat_templates(folder, config)
+        return tokenizer.with_chat_template(chat_template)
 
     def _set_up(self, raw: tokenizers.Tokenizer, config: ModelConfig, source: str | None) -> None:
         raw.no_truncation()
@@ -172,6 +186,36 @@ class HuggingFaceTokenizer(Tokenizer):
         offsets: list[Span] = raw.encode(encoding.text, add_special_tokens=encoding.add_special_tokens).offsets
         return offsets
 
+    @property
+    def added_tokens(self) -> Mapping[str, int]:
+        return {token: token_id for token_id, token in self._spelling.items()}
+
+    def encode_placed(self, text: str) -> Encoding:
+        # Both in one go; `encode` leaves offsets for later, which takes encoding again.
+        try:
+            found = self._raw.encode(text, add_special_tokens=False)
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            return self.encode(text)
+        return Encoding(
+            found.ids, text, self, add_special_tokens=False, parse_special_tokens=True, offsets=found.offsets
+        )
+
+    def encode_parts(self, parts: Sequence[tuple[str, int | None]]) -> Encoding:
+        parts = [(checked_text(text), token_id) for text, token_id in parts]
+        text = "".join(text for text, _ in parts)
+        try:
+            found = encode_parts(self._raw, parts)
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            _refuse(text, error)
+        if found is None:
+            return super().encode_parts(parts)
+        ids, offsets = found
+        return Encoding(ids, text, self, add_special_tokens=False, parse_special_tokens=False, offsets=offsets)
+
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
         ids = listed(token_ids)
         try:
@@ -230,17 +274,14 @@ class HuggingFaceTokenizer(Tokenizer):
         return self._source or "<tokenizers.Tokenizer>"
 
     @cached_property
-    def fingerprint(self) -> str:
+    def vocabulary_fingerprint(self) -> str:
         return hashlib.sha256("\0".join([self._raw.to_str(), *self._special.ids]).encode()).hexdigest()
 
     @cached_property
     def _literal(self) -> tokenizers.Tokenizer:
         """A twin that takes special tokens in the text literally; a setter on the one that others use would change it
         under them. It shares the model: 4 ms for 128,000 tokens, where a copy takes 500."""
-        twin = tokenizers.Tokenizer(self._raw.model)
-        for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
-            if getattr(self._raw, part) is not None:
-                setattr(twin, part, getattr(self._raw, part))
+        twin = bare_twin(self._raw)
         for tokens in self._added:
             twin.add_tokens(tokens)
         twin.encode_special_tokens = True

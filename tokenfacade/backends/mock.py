@@ -15,6 +15,7 @@ from tokenfacade.errors import ConfigurationError
 from tokenfacade.protocols import Tokenizer, checked_text
 
 if TYPE_CHECKING:
+    from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Piece
 
 DEFAULT_WORDS = (
@@ -41,9 +42,11 @@ class MockTokenizer(Tokenizer):
     Args:
         words: The known words, in the order of their ids.
         special_tokens: The special tokens, in the order of their ids.
+        chat_template: Its chat template, as for `with_chat_template`; there is none by default.
 
     Raises:
         ConfigurationError: A word or special token is empty, doubled, or spelled like a byte token.
+        ChatTemplateError: `chat_template` is no template.
 
     Example:
         >>> tokenizer = MockTokenizer(["router", "worker"])
@@ -58,6 +61,7 @@ class MockTokenizer(Tokenizer):
         words: Iterable[str] | None = None,
         *,
         special_tokens: Sequence[str] = DEFAULT_SPECIAL,
+        chat_template: ChatTemplateSource | None = None,
     ) -> None:
         self._words = _spellings("words", DEFAULT_WORDS.split() if words is None else words)
         self._special_words = _spellings("special_tokens", special_tokens)
@@ -80,6 +84,8 @@ class MockTokenizer(Tokenizer):
         self._special_ids = frozenset(self._special.ids.values())
         longest_first = sorted(self._special_words, key=len, reverse=True)
         self._split = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        if chat_template is not None:
+            self.chat_templates = self.chat_templates.replaced(chat_template).checked()
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
         text = checked_text(text)
@@ -148,7 +154,7 @@ class MockTokenizer(Tokenizer):
         return "mock:"
 
     @cached_property
-    def fingerprint(self) -> str:
+    def vocabulary_fingerprint(self) -> str:
         return hashlib.sha256(repr((self._words, self._special_words)).encode()).hexdigest()
 
     def added_around(self) -> tuple[int, int]:

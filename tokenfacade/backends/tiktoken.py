@@ -5,25 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends.tiktoken_config import ids_to_add, not_special, openai_config, with_end_token
 from tokenfacade.backends.tiktoken_families import FAMILIES
 from tokenfacade.backends.tiktoken_files import (
-    config_of_file,
     family_of_file,
     find_rank_file,
+    folder_of_config,
     make_encoding,
     read_ranks,
 )
 from tokenfacade.backends.tiktoken_names import encoding_name_of, load_encoding
+from tokenfacade.chat.discovery import find_chat_templates
 from tokenfacade.decoding.pieces import Pieces, byte_alphabet
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import ConfigurationError, EncodeError, TokenizerNotFoundError
-from tokenfacade.model_config import AddedTokenConfig, ModelConfig
+from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
 if TYPE_CHECKING:
@@ -31,14 +32,12 @@ if TYPE_CHECKING:
 
     import tiktoken
 
+    from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Piece
 
 NO_SPECIAL: frozenset[str] = frozenset()
 PARALLEL_CHARACTERS = 100_000
 """A batch of fewer is encoded sooner than threads would start."""
-END_TOKENS = ("<|endoftext|>", "<|end_of_text|>", "[EOS]")
-HARMONY_END_TOKENS = ("<|return|>", "<|endoftext|>", "<|call|>")
-"""As in the generation_config of gpt-oss."""
 
 
 class TiktokenTokenizer(Tokenizer):
@@ -50,6 +49,10 @@ class TiktokenTokenizer(Tokenizer):
 
     Args:
         encoding: An encoding of the tiktoken library.
+        chat_template: Its chat template, as for `with_chat_template`; there is none by default.
+
+    Raises:
+        ChatTemplateError: `chat_template` is no template.
 
     Example:
         >>> import tiktoken
@@ -65,11 +68,15 @@ class TiktokenTokenizer(Tokenizer):
         (b'hell', 301)
     """
 
-    def __init__(self, encoding: tiktoken.Encoding) -> None:
+    def __init__(self, encoding: tiktoken.Encoding, *, chat_template: ChatTemplateSource | None = None) -> None:
         self._set_up(encoding, ModelConfig(), None)
+        if chat_template is not None:
+            self.chat_templates = self.chat_templates.replaced(chat_template).checked()
 
     @classmethod
-    def from_encoding(cls, name: str, *, local_files_only: bool = False) -> TiktokenTokenizer:
+    def from_encoding(
+        cls, name: str, *, chat_template: ChatTemplateSource | None = None, local_files_only: bool = False
+    ) -> TiktokenTokenizer:
         """Load an encoding by name: ``o200k_base``, ``o200k_harmony``, ``cl100k_base``, ``p50k_base``, ``p50k_edit``,
         ``r50k_base``, ``gpt2``, or that of a plugin.
 
@@ -80,12 +87,16 @@ class TiktokenTokenizer(Tokenizer):
             TokenizerNotFoundError: There is no such encoding.
             HubError: Its file is not here, and can't be fetched or mustn't.
             CorruptTokenizerError: The file here is not what OpenAI published.
+            ChatTemplateError: `chat_template` is no template; there is none by default.
         """
         encoding = load_encoding(name, local_files_only=local_files_only)
-        return cls._made(encoding, _openai_config(encoding), f"tiktoken:{name}")
+        made = cls._made(encoding, openai_config(encoding), f"tiktoken:{name}")
+        return made.with_chat_template(chat_template)
 
     @classmethod
-    def from_model_name(cls, name: str, *, local_files_only: bool = False) -> TiktokenTokenizer:
+    def from_model_name(
+        cls, name: str, *, chat_template: ChatTemplateSource | None = None, local_files_only: bool = False
+    ) -> TiktokenTokenizer:
         """Load the encoding of an OpenAI model: ``gpt-4o``, ``ft:gpt-4o:org::id``, ``openai/gpt-4o-mini``,
         ``gpt-35-turbo``.
 
@@ -95,6 +106,7 @@ class TiktokenTokenizer(Tokenizer):
         Raises:
             TokenizerNotFoundError: tiktoken knows no such model.
             HubError: The file of its encoding is not here, and can't be fetched or mustn't.
+            ChatTemplateError: `chat_template` is no template; there is none by default.
         """
         if not isinstance(name, str):
             raise ConfigurationError(f"the name of a model is a str, not {type(name).__name__}")
@@ -105,7 +117,7 @@ class TiktokenTokenizer(Tokenizer):
                 f"'tiktoken:o200k_base', or update tiktoken if the model is new",
                 source=name,
             )
-        return cls.from_encoding(encoding, local_files_only=local_files_only)
+        return cls.from_encoding(encoding, chat_template=chat_template, local_files_only=local_files_only)
 
     @classmethod
     def from_file(
@@ -115,6 +127,7 @@ class TiktokenTokenizer(Tokenizer):
         pattern: str | None = None,
         special_tokens: Mapping[str, int] | None = None,
         family: str | None = None,
+        chat_template: ChatTemplateSource | None = None,
         source: str | None = None,
     ) -> TiktokenTokenizer:
         """Load a file of ranks, or a folder that holds one.
@@ -130,6 +143,7 @@ class TiktokenTokenizer(Tokenizer):
                 ``added_tokens_decoder``. What stands there as not special (Kimi's ``</think>``) is parsed like the
                 others, but not skipped by `decode`.
             family: A known family by name: ``llama3``, ``qwen``, ``kimi``, ``whisper`` or an OpenAI encoding.
+            chat_template: A chat template in place of those beside the file, as for `with_chat_template`.
             source: What `source` should say, where the file stands for something else; `create_tokenizer` must take
                 it.
 
@@ -138,25 +152,29 @@ class TiktokenTokenizer(Tokenizer):
             UnsupportedFormatError: The family is unknown and no pattern is given.
             ConfigurationError: There is no family of that name, or an id is both a rank and a special token.
             CorruptTokenizerError: The file is empty, cut off or contradictory.
+            ChatTemplateError: `chat_template` is no template.
         """
         file = find_rank_file(Path(path))
         if family is not None and family not in FAMILIES:
             raise ConfigurationError(f"there is no family {family!r}; known are {', '.join(FAMILIES)}")
         ranks = read_ranks(file)
-        config = config_of_file(file)
+        folder = folder_of_config(file)
+        config = read_model_config(folder)
         known = FAMILIES.get(family or family_of_file(file, config, is_required=not pattern) or "")
         tokens, plain = special_tokens, NO_SPECIAL
         if tokens is None:
             added = {token_id: token.content for token_id, token in config.added_tokens.items()}
             merged = {**config.model, **config.tokenizer, "added_tokens_decoder": added}
             tokens = known.special_tokens(len(ranks), merged) if known else {name: n for n, name in added.items()}
-            plain = _not_special(config)
+            plain = not_special(config)
         encoding = make_encoding(file, pattern or (known.pattern if known else ""), ranks, tokens)
         absolute = str(Path(path).absolute())
-        tokenizer = cls._made(encoding, _with_end_token(config, encoding), source or absolute, plain)
+        config = with_end_token(config, encoding)
+        tokenizer = cls._made(encoding, config, source or absolute, plain)
+        tokenizer.chat_templates = find_chat_templates(folder, config)
         if source is None:
             tokenizer._recipe = (absolute, pattern, special_tokens and dict(special_tokens), family)
-        return tokenizer
+        return tokenizer.with_chat_template(chat_template)
 
     @classmethod
     def _made(
@@ -182,8 +200,8 @@ class TiktokenTokenizer(Tokenizer):
         self._special = config.special_tokens({name: n for name, n in self._added.items() if name not in plain})
         self._special_ids = frozenset(self._special.ids.values())
         self._eos_token_ids = config.eos_token_ids(self._added.get)
-        self._before = _ids_to_add(config, self._added, "bos_token")
-        self._after = _ids_to_add(config, self._added, "eos_token")
+        self._before = ids_to_add(config, self._added, "bos_token")
+        self._after = ids_to_add(config, self._added, "eos_token")
         self._alphabet = byte_alphabet()
         self._spelling = {byte: character for character, byte in self._alphabet.items()}
 
@@ -300,6 +318,10 @@ class TiktokenTokenizer(Tokenizer):
         return self._special
 
     @property
+    def added_tokens(self) -> Mapping[str, int]:
+        return self._added
+
+    @property
     def eos_token_ids(self) -> tuple[int, ...]:
         return self._eos_token_ids
 
@@ -312,7 +334,7 @@ class TiktokenTokenizer(Tokenizer):
         return self._source or f"<tiktoken.Encoding {self._encoding.name!r}>"
 
     @cached_property
-    def fingerprint(self) -> str:
+    def vocabulary_fingerprint(self) -> str:
         # The three fields that tiktoken's README names for making one encoding from another.
         encoding = self._encoding
         added = sorted(self._added.items()), sorted(self._special.ids.items())
@@ -343,32 +365,3 @@ def _common_beginning(tokens: Iterable[str]) -> str:
 def _is_refusal(error: BaseException) -> bool:
     """Whether tiktoken couldn't: its panics are no `Exception`, and their class can't be imported."""
     return isinstance(error, TypeError | ValueError | KeyError) or type(error).__name__ == "PanicException"
-
-
-def _openai_config(encoding: tiktoken.Encoding) -> ModelConfig:
-    """What the configs of OpenAI's models would say, had they any."""
-    ends = HARMONY_END_TOKENS if "<|return|>" in encoding.special_tokens_set else END_TOKENS
-    ids = [encoding.encode_single_token(token) for token in ends if token in encoding.special_tokens_set]
-    return _with_end_token(ModelConfig(generation={"eos_token_id": ids}), encoding)
-
-
-def _with_end_token(config: ModelConfig, encoding: tiktoken.Encoding) -> ModelConfig:
-    """The config with the token that ends a text, where it doesn't name one and the vocabulary has a usual one."""
-    present = [token for token in END_TOKENS if token in encoding.special_tokens_set]
-    if "eos_token" in config.named or not present:
-        return config
-    return replace(config, named={**config.named, "eos_token": AddedTokenConfig(present[0], special=True)})
-
-
-def _not_special(config: ModelConfig) -> frozenset[str]:
-    """The added tokens that aren't flagged special, nor named or listed as such."""
-    listed = {token.content for token in (*config.named.values(), *config.extra)}
-    return frozenset(token.content for token in config.added_tokens.values() if not token.special) - listed
-
-
-def _ids_to_add(config: ModelConfig, special: Mapping[str, int], name: str) -> list[int]:
-    """The ids that ``add_bos_token`` or ``add_eos_token`` adds."""
-    token = config.named.get(name)
-    return (
-        [special[token.content]] if config.tokenizer.get(f"add_{name}") and token and token.content in special else []
-    )

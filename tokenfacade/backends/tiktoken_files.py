@@ -12,7 +12,6 @@ import tiktoken
 
 from tokenfacade.backends.tiktoken_families import FAMILIES, RANK_FILES, family_of_config
 from tokenfacade.errors import ConfigurationError, CorruptTokenizerError, TokenizerNotFoundError, UnsupportedFormatError
-from tokenfacade.model_config import read_model_config
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -99,13 +98,13 @@ def _check_ranks(file: Path, ranks: Ranks, n_lines: int) -> None:
         raise CorruptTokenizerError(f"{file} {problem}; it may be cut off: fetch it again", source=str(file))
 
 
-def config_of_file(file: Path) -> ModelConfig:
-    """What the JSON files beside a file say; for Meta's own files, which the repositories of Llama 3 keep in
-    ``original/``, those above."""
+def folder_of_config(file: Path) -> Path:
+    """The folder whose JSON files and templates belong to a file: its own; for Meta's own files, which the repositories
+    of Llama 3 keep in ``original/``, the one above."""
     folder = file.absolute().parent
-    config = read_model_config(folder)
-    is_bare = not (config.tokenizer or config.model)
-    return read_model_config(folder.parent) if is_bare and folder.name == "original" else config
+    configs = ("tokenizer_config.json", "special_tokens_map.json", "config.json")
+    is_bare = not any(os.path.isfile(folder / name) for name in configs)
+    return folder.parent if is_bare and folder.name == "original" else folder
 
 
 def family_of_file(file: Path, config: ModelConfig, *, is_required: bool) -> str | None:

@@ -1,0 +1,1 @@
+"""Messages to a prompt: chat templates, and prompt formats that are code."""

@@ -1,0 +1,92 @@
+"""Which names a caller may give to a template as variables: any that doesn't mean something to the calls themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenfacade.errors import ConfigurationError
+
+_OWN = frozenset(
+    {
+        "messages",
+        "tools",
+        "documents",
+        "add_generation_prompt",
+        "continue_final_message",
+        "chat_template",
+        "chat_template_kwargs",
+        "content",
+        "content_policy",
+        "return_assistant_mask",
+    }
+)
+"""Parameters of `apply_chat_template` and `encode_chat`."""
+
+_OTHERS = frozenset(
+    {
+        "conversation",
+        "conversations",
+        "tokenize",
+        "padding",
+        "truncation",
+        "max_length",
+        "return_tensors",
+        "return_dict",
+        "return_assistant_tokens_mask",
+        "sanitize_control_tokens",
+        "tokenizer_kwargs",
+        "self",
+    }
+)
+"""Parameters of the same methods in transformers, which never reach a template there, and the one of every method."""
+
+RESERVED = _OWN | _OTHERS
+_STR = frozenset({str})
+
+
+def check_template_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse variables for a template that have the name of an option.
+
+    They come from requests: whoever sends one must not choose the template, or replace the messages that were checked.
+
+    Raises:
+        ConfigurationError: A name is reserved, or not a `str`.
+
+    Example:
+        >>> check_template_arguments({"enable_thinking": False})
+        >>> check_template_arguments({"chat_template": "{{ messages }}"})
+        Traceback (most recent call last):
+        tokenfacade.errors.ConfigurationError: a template takes no variable 'chat_template': the name is an option
+    """
+    if RESERVED.isdisjoint(arguments) and set(map(type, arguments)) <= _STR:
+        return
+    for name in arguments:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"the names of a template's variables are strings, not {name!r:.80}")
+        if name in _OWN:
+            raise ConfigurationError(f"a template takes no variable {name!r}: the name is an option")
+        if name in _OTHERS:
+            raise ConfigurationError(
+                f"a template takes no variable {name!r}: the name is an option of transformers that isn't here"
+            )
+
+
+def merge_template_arguments(from_request: Mapping[str, Any] | None, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables for a template: what a request brings, and what the program says, which wins.
+
+    Raises:
+        ConfigurationError: A name is reserved or not a `str`, or the request's are no mapping.
+
+    Example:
+        >>> merge_template_arguments({"enable_thinking": True, "style": "brief"}, {"enable_thinking": False})
+        {'enable_thinking': False, 'style': 'brief'}
+    """
+    if from_request is None:
+        check_template_arguments(own)
+        return dict(own)
+    if not isinstance(from_request, Mapping):
+        raise ConfigurationError(f"chat_template_kwargs takes a mapping of names, not {type(from_request).__name__}")
+    merged = {**from_request, **own}
+    check_template_arguments(merged)
+    return merged
