@@ -1,4 +1,4 @@
-"""See a text encoded, streamed token by token, and cut at a stop string.
+"""See a chat rendered, a text encoded, streamed token by token, and cut at a stop string.
 
 ``python examples/quickstart.py [TEXT]``
 """
@@ -19,6 +19,10 @@ ANSWER = (
 def main(text: str) -> None:
     tokenizer = create_tokenizer(Path(__file__).parent / "tokenizer")
     print(f"{tokenizer!r}: {tokenizer.vocab_size} tokens, ends at {tokenizer.eos_token_ids}\n")
+
+    chat = [{"role": "user", "content": "What does a router do?"}]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True)
+    print(f"The prompt of a chat, {tokenizer.count_chat_tokens(chat, add_generation_prompt=True)} tokens:\n{prompt}\n")
 
     encoding = tokenizer.encode(text)
     print(f"{len(text)} characters are {len(encoding)} tokens:")

@@ -53,7 +53,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_quickstart_shows_tokens_a_stream_and_a_stop() -> None:
+def test_quickstart_shows_a_chat_tokens_a_stream_and_a_stop() -> None:
     result = subprocess.run(
         [
             sys.executable,
@@ -67,6 +67,7 @@ def test_quickstart_shows_tokens_a_stream_and_a_stop() -> None:
         check=True,
         env={"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "PATH": ""},
     )
+    assert "<|im_start|>user\nWhat does a router do?<|im_end|>\n<|im_start|>assistant\n" in result.stdout
     assert "back 😊, one by one.\n" in result.stdout
     assert "this must not appear" not in result.stdout.partition("Streamed")[2]
     assert "Stopped at '\\nUser:'" in result.stdout

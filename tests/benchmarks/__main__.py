@@ -1,4 +1,4 @@
-"""Measure: ``python -m tests.benchmarks [stream|stop|encode|load ...]``; all of them without a name."""
+"""Measure: ``python -m tests.benchmarks [stream|stop|encode|load|chat ...]``; all of them without a name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 
 from tests.data import DATA
 
-NAMES = ("stream", "stop", "encode", "load")
+NAMES = ("stream", "stop", "encode", "load", "chat")
 
 
 def main(names: list[str]) -> None:
