@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests import chat_observations as observed
 from tests.data import DATA, HAS_DATA
 from tokenfacade.chat import thinking_tags
+from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
 from tokenfacade.chat.inspect import TemplateTraits, ThinkingToggle, inspect_template
 from tokenfacade.errors import TemplateSyntaxError
 
@@ -138,13 +140,15 @@ def test_thinking_is_open_where_the_prompt_ends_with_a_tag(path: Path) -> None:
 
 @needs_data
 @every_template
-def test_variables_are_those_that_transformers_finds(path: Path) -> None:
+def test_variables_are_those_of_transformers_that_a_caller_may_set(path: Path) -> None:
     from transformers.utils.chat_template_utils import _get_template_variables
 
     text, traits = read(path)
-    always = {"messages", "tools", "documents", "add_generation_prompt"}
     functions = {"raise_exception", "strftime_now", "namespace", "range", "dict", "lipsum", "cycler", "joiner"}
-    assert traits.variables == _get_template_variables(text) - always - functions
+    found = _get_template_variables(text) - functions - RESERVED - SPECIAL_TOKENS
+    assert traits.variables <= found
+    for name in found - traits.variables:
+        assert re.search(rf"set {name}\b|for (\w+, )?{name}\b|set \w+, {name}\b", text), name
     assert traits.has_generation_blocks == ("endgeneration" in text)
 
 

@@ -283,7 +283,7 @@ def test_arguments_of_tool_calls_are_wanted_as_they_come_out(printed: str, argum
 def test_variables_are_what_a_caller_may_add() -> None:
     text = "{{ bos_token }}{% if mode %}{{ strftime_now('%Y') }}{% endif %}{% set x = 1 %}{{ x }}{{ tools }}" + SHOWN
     traits = inspect_template(text)
-    assert traits.variables == {"bos_token", "mode"}
+    assert traits.variables == {"mode"}
     assert not traits.has_generation_blocks
     assert inspect_template(
         EACH + "{% generation %}{{ message.content }}{% endgeneration %}" + END

@@ -17,7 +17,7 @@ from tokenfacade.chat.renderers.harmony import HarmonyRenderer
 from tokenfacade.errors import ChatTemplateError, ConfigurationError, TemplateRenderError
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.template import ChatRenderer
+    from tokenfacade.chat.renderer import ChatRenderer
 
 DEEPSEEK = DeepSeekV32Renderer()
 HARMONY = HarmonyRenderer(clock=lambda: datetime.datetime(2025, 6, 28))

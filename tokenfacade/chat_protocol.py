@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tokenfacade.chat.control_tokens import ControlTokens
     from tokenfacade.chat.discovery import ChatTemplates, ChatTemplateSource, ContentShape
-    from tokenfacade.chat.template import ChatRenderer, Documents, Messages, Tools
+    from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, Tools
     from tokenfacade.encoding import Encoding, SpecialTokens
     from tokenfacade.protocols import Tokenizer
 
@@ -167,16 +167,14 @@ class ChatEncoder(Protocol):
             >>> tokenizer.apply_chat_template([{"role": "user", "content": [{"type": "text", "text": "hello"}]}])
             'hello</s>'
         """
-        renderer, shaped, arguments = self.chat_templates.prepared(
-            messages, tools, chat_template, content, chat_template_kwargs, kwargs
-        )
-        return renderer.render(
-            shaped,
+        templates = self.chat_templates
+        return templates.renderer(chat_template, tools, content).render(
+            messages,
             tools=tools,
             documents=documents,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=continue_final_message,
-            **arguments,
+            **templates.arguments(chat_template_kwargs, kwargs),
         )
 
     def encode_chat(
@@ -214,20 +212,18 @@ class ChatEncoder(Protocol):
         """
         from tokenfacade.chat.encode import encode_chat
 
-        renderer, shaped, arguments = self.chat_templates.prepared(
-            messages, tools, chat_template, content, chat_template_kwargs, kwargs
-        )
+        templates = self.chat_templates
         return encode_chat(
             self,
-            renderer,
-            shaped,
+            templates.renderer(chat_template, tools, content),
+            messages,
             tools=tools,
             documents=documents,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=continue_final_message,
             content_policy=content_policy,
             return_assistant_mask=return_assistant_mask,
-            template_arguments=arguments,
+            template_arguments=templates.arguments(chat_template_kwargs, kwargs),
         )
 
     def count_chat_tokens(

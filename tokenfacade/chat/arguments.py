@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from tokenfacade.errors import ConfigurationError
@@ -19,9 +20,21 @@ _OWN = frozenset(
         "content",
         "content_policy",
         "return_assistant_mask",
+        "add_special_tokens",
+        "parse_special_tokens",
+        "limits",
+        "clock",
     }
 )
-"""Parameters of `apply_chat_template` and `encode_chat`."""
+"""Parameters of `apply_chat_template` and `encode_chat`, and of calls and classes that are easily taken for them."""
+
+_GLOBALS = frozenset({"cycler", "dict", "joiner", "lipsum", "namespace", "raise_exception", "range", "strftime_now"})
+SPECIAL_TOKENS = frozenset(f"{role}_token" for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
+_NOT_FROM_REQUESTS = _GLOBALS | SPECIAL_TOKENS
+"""What a program may put in place of what a template has, and a request mayn't."""
+
+_CLOSE = 0.9
+"""How alike a name is to that of an option to be taken for a slip of the pen: one letter in ten."""
 
 _OTHERS = frozenset(
     {
@@ -59,7 +72,7 @@ def check_template_arguments(arguments: Mapping[str, Any]) -> None:
         Traceback (most recent call last):
         tokenfacade.errors.ConfigurationError: a template takes no variable 'chat_template': the name is an option
     """
-    if RESERVED.isdisjoint(arguments) and set(map(type, arguments)) <= _STR:
+    if RESERVED.isdisjoint(arguments) and set(map(type, arguments)) <= _STR and not any(map(_meant, arguments)):
         return
     for name in arguments:
         if not isinstance(name, str):
@@ -70,6 +83,17 @@ def check_template_arguments(arguments: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f"a template takes no variable {name!r}: the name is an option of transformers that isn't here"
             )
+        if meant := _meant(name):
+            raise ConfigurationError(f"a template takes no variable {name!r}: is it meant to be {meant}?")
+
+
+@lru_cache(maxsize=256)
+def _meant(name: str) -> str | None:
+    """The option that a name is a misspelling of; a policy that is misspelled mustn't be ignored."""
+    from difflib import get_close_matches
+
+    long_names = [option for option in _OWN if "_" in option and option != name]
+    return next(iter(get_close_matches(name, long_names, n=1, cutoff=_CLOSE)), None)
 
 
 def merge_template_arguments(from_request: Mapping[str, Any] | None, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +111,9 @@ def merge_template_arguments(from_request: Mapping[str, Any] | None, own: Mappin
         return dict(own)
     if not isinstance(from_request, Mapping):
         raise ConfigurationError(f"chat_template_kwargs takes a mapping of names, not {type(from_request).__name__}")
+    if not _NOT_FROM_REQUESTS.isdisjoint(from_request):
+        name = sorted(_NOT_FROM_REQUESTS.intersection(from_request))[0]
+        raise ConfigurationError(f"a request can't set {name!r}: it belongs to the template")
     merged = {**from_request, **own}
     check_template_arguments(merged)
     return merged

@@ -259,7 +259,7 @@ def _shape_function(original: Any, traits: TemplateTraits) -> Any:
     if function is None:
         return original
     arguments = function.get("arguments")
-    if traits.either_arguments:
+    if traits.either_arguments and not (isinstance(arguments, str) and not arguments.strip()):
         return original
     if traits.tool_arguments == "mapping":
         shaped = _parsed(arguments) if isinstance(arguments, str) else arguments

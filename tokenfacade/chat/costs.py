@@ -15,6 +15,7 @@ COMPARING = frozenset({"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rst
 """The methods of strings that may compare each character with each one of their argument."""
 
 _WIDENING = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
+_SLOW = frozenset({"striptags", "unescape"})  # of escaped text
 _SPLITTING = frozenset({"rsplit", "split", "splitlines"})
 _TAKING_ANY_ITERABLE = frozenset({"from_bytes", "join"})
 _WHITE_SPACE = (
@@ -53,6 +54,8 @@ def charge_method(
         budget.weigh(given)
     elif name in COMPARING:
         budget.check_comparisons(size * _longest(given))
+    elif name in _SLOW:
+        budget.check_elements(size)
     if name in _WIDENING:
         budget.check_width(*given)
         width = max((number for number in given if isinstance(number, int)), default=8)

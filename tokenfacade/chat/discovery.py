@@ -17,8 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tokenfacade.chat.arguments import merge_template_arguments
-from tokenfacade.chat.content import shape_messages
-from tokenfacade.chat.messages import ordinary_messages
+from tokenfacade.chat.shaping import ShapingRenderer
 from tokenfacade.chat.template_files import (
     DEFAULT,
     LOOKED_FOR,
@@ -31,7 +30,7 @@ from tokenfacade.detect import looks_like_path
 from tokenfacade.errors import ConfigurationError, NoChatTemplateError
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.template import ChatRenderer, Messages, Tools
+    from tokenfacade.chat.renderer import ChatRenderer, Tools
     from tokenfacade.model_config import ModelConfig
 
     ChatTemplateSource = str | os.PathLike[str] | ChatRenderer
@@ -149,29 +148,23 @@ class ChatTemplates:
         """
         return replace(self, entries=self._chosen(chat_template), is_override=True)
 
-    def prepared(
-        self,
-        messages: Messages,
-        tools: Tools | None,
-        chat_template: ChatTemplateSource | None,
-        content: ContentShape,
-        from_request: Mapping[str, Any] | None,
-        arguments: Mapping[str, Any],
-    ) -> tuple[ChatRenderer, Messages, dict[str, Any]]:
-        """What renders a conversation, the messages shaped for it, and the variables that it gets.
+    def renderer(
+        self, chat_template: ChatTemplateSource | None, tools: Tools | None, content: ContentShape
+    ) -> ChatRenderer:
+        """What renders one conversation: as `select`, and with messages shaped first if `content` says so.
 
         Raises:
-            ChatTemplateError: There is no such template, or the messages don't fit it.
-            ConfigurationError: A variable has a reserved name, or `content` is neither of its values.
+            ChatTemplateError: There is no such template.
+            ConfigurationError: `content` is neither of its values.
         """
-        merged = merge_template_arguments(from_request, arguments)
-        renderer = self.select(chat_template, tools)
-        messages = ordinary_messages(messages) or messages
-        if content == "shape":
-            messages = shape_messages(messages, renderer.traits)
-        elif content != "exact":
+        if content not in ("shape", "exact"):
             raise ConfigurationError(f'content takes "shape" or "exact", not {content!r}')
-        return renderer, messages, merged
+        renderer = self.select(chat_template, tools)
+        return ShapingRenderer(renderer) if content == "shape" else renderer
+
+    def arguments(self, from_request: Mapping[str, Any] | None, own: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables that a template gets; see `merge_template_arguments`."""
+        return merge_template_arguments(from_request, own)
 
     def checked(self) -> ChatTemplates:
         """Itself, when every template compiles.

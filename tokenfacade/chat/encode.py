@@ -14,7 +14,7 @@ from tokenfacade.encoding import Encoding, mend_surrogates
 from tokenfacade.errors import ConfigurationError, EncodeError
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.template import ChatRenderer, RenderedChat
+    from tokenfacade.chat.renderer import ChatRenderer, RenderedChat
     from tokenfacade.chat_protocol import ContentPolicy
     from tokenfacade.encoding import Span
     from tokenfacade.protocols import Tokenizer
@@ -248,7 +248,7 @@ def _mended(rendered: RenderedChat) -> RenderedChat:
     text = rendered.text
     if mend_surrogates(text) is text:
         return rendered
-    from tokenfacade.chat.template import RenderedChat
+    from tokenfacade.chat.renderer import RenderedChat
 
     places, mended = [0] * (len(text) + 1), []
     at = 0

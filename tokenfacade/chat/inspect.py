@@ -14,6 +14,7 @@ from typing import Any, Literal
 from jinja2 import TemplateError, meta, nodes
 
 from tokenfacade.chat import jinja_environment, template_questions
+from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
 from tokenfacade.chat.template_questions import ContentShapes, TrialRuns
 from tokenfacade.errors import TemplateSyntaxError
 
@@ -64,8 +65,8 @@ class TemplateTraits:
         tool_arguments: What the arguments of a tool call should be: ``"mapping"`` where both would do, or neither.
         either_arguments: They may be a mapping or JSON text; then `tool_arguments` is ``"mapping"``.
         has_generation_blocks: It marks what the model says with ``{% generation %}``.
-        variables: The variables that it reads beside what rendering sets and what every template has: keyword
-            arguments, special tokens, and names that it might read before it sets them.
+        variables: What else it reads, and a caller may set: neither what rendering sets, nor special tokens, nor what
+            the template sets itself without asking whether it is there.
     """
 
     content_format: ContentFormat
@@ -115,7 +116,7 @@ def inspect_template(text: str) -> TemplateTraits:
         supports_system_role="system" in shapes.part_roles | shapes.string_roles,
         tool_arguments="text" if arguments.text and not arguments.mapping else "mapping",
         has_generation_blocks=any(_is_generation(block) for block in tree.find_all(nodes.CallBlock)),
-        variables=variables,
+        variables=_arguments(tree, variables),
         requires_parts="user" in shapes.part_roles - shapes.string_roles,
         part_roles=shapes.part_roles,
         string_roles=shapes.string_roles,
@@ -136,6 +137,18 @@ def _undeclared(tree: nodes.Template) -> frozenset[str]:
         raise TemplateSyntaxError(f"not a chat template: {error.message}", line=line) from error
     except RecursionError as error:
         raise TemplateSyntaxError("not a chat template: it is nested too deeply") from error
+
+
+def _arguments(tree: nodes.Template, variables: frozenset[str]) -> frozenset[str]:
+    """The variables that a caller may set: not the options of calls, and what the template sets itself only if it asks
+    first whether it is there."""
+    is_set = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
+    asked: set[nodes.Expr | None] = {
+        test.node for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined", "none")
+    }
+    asked |= {filtered.node for filtered in tree.find_all(nodes.Filter) if filtered.name in ("default", "d")}
+    names_asked = {node.name for node in asked if isinstance(node, nodes.Name)}
+    return variables - RESERVED - SPECIAL_TOKENS - (is_set - names_asked)
 
 
 def _toggle(runs: TrialRuns, variables: frozenset[str], shapes: ContentShapes) -> ThinkingToggle | None:

@@ -103,6 +103,11 @@ class ChatCodeGenerator(CodeGenerator):
     @optimizeconst
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
         if isinstance(node.arg, nodes.Slice):
+            bounds = [node.arg.start, node.arg.stop, node.arg.step]
+            if all(part is None or is_constant(part) for part in (node.node, *bounds)):
+                # Jinja works it out when it compiles, by another way that gives nothing where this would fail.
+                self._write_constant_slice(node.node, bounds, frame)
+                return
             self.write("charged(")
             super().visit_Getitem(node, frame)
             self.write(")")
@@ -115,6 +120,15 @@ class ChatCodeGenerator(CodeGenerator):
         self.write(", ")
         self.visit(node.arg, frame)
         self.write(")")
+
+    def _write_constant_slice(self, node: nodes.Expr, bounds: list[nodes.Expr | None], frame: Frame) -> None:
+        self.write("charged(environment.getitem(")
+        self.visit(node, frame)
+        self.write(", slice(")
+        for at, bound in enumerate(bounds):
+            self.write(", " if at else "")
+            self.visit(nodes.Const(None) if bound is None else bound, frame)
+        self.write(")))")
 
     def _write_read(self, function: str, node: nodes.Getattr | nodes.Getitem, name: str, frame: Frame) -> None:
         """Read what has a plain name; of a mapping without a call, which saves half of the time."""
@@ -181,7 +195,7 @@ class ChatCodeGenerator(CodeGenerator):
         if has_text(node):
             self.write("(v if len(v := ")
             self._write_sum(node, frame)
-            self.write(f") < {_LONG} else charged(v))")
+            self.write(f") < {_LONG} else charged(v, (v := None)))")
         else:
             self.write("charged(")
             self._write_sum(node, frame)
@@ -295,7 +309,7 @@ class ChatCodeGenerator(CodeGenerator):
                     self.newline(part)  # so that an error tells its line
                 self.write(" + " if at else "")
                 self._write_part(part, frame)
-            self.write(f") < {_SHORT} else kept(v))" if is_kept else f") < {_LONG} else charged(v))")
+            self.write(f") < {_SHORT} else kept(v))" if is_kept else f") < {_LONG} else charged(v, (v := None)))")
         self.end_write(frame)
 
     def _merged(self, node: nodes.Output, frame: Frame) -> list[str | nodes.Expr]:

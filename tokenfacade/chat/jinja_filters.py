@@ -13,7 +13,17 @@ from jinja2.exceptions import TemplateError
 from jinja2.filters import make_attrgetter
 from jinja2.utils import _PassArg, generate_lorem_ipsum
 
-from tokenfacade.chat.costs import charge_method, charge_percent, charge_replace
+from tokenfacade.chat.costs import charge_method
+from tokenfacade.chat.jinja_filter_checks import (
+    check_format,
+    check_indent,
+    check_int,
+    check_layout,
+    check_replace,
+    check_urlize,
+    check_wordwrap,
+    to_text,
+)
 from tokenfacade.chat.jinja_runtime import ChatContext, ChatNamespace
 from tokenfacade.chat.limits import LONG, MAX_WIDTH, Budget
 from tokenfacade.errors import TemplateLimitError
@@ -69,17 +79,17 @@ def set_up(environment: ChatEnvironment) -> None:
         elif name not in _AS_THEY_ARE:
             environment.filters[name] = _counted(name, function)
     environment.filters |= {
-        "format": _checked(environment.filters["format"], _check_format),
-        "indent": _checked(environment.filters["indent"], _check_indent),
-        "int": _checked(environment.filters["int"], _check_int),
+        "format": _checked(environment.filters["format"], check_format),
+        "indent": _checked(environment.filters["indent"], check_indent),
+        "int": _checked(environment.filters["int"], check_int),
         "join": join,
-        "replace": _checked(environment.filters["replace"], _check_replace),
+        "replace": _checked(environment.filters["replace"], check_replace),
         "string": to_text,
         "sum": total,
         "tojson": tojson,
         "trim": trim,
-        "urlize": _checked(environment.filters["urlize"], _check_urlize),
-        "wordwrap": _checked(environment.filters["wordwrap"], _check_wordwrap),
+        "urlize": _checked(environment.filters["urlize"], check_urlize),
+        "wordwrap": _checked(environment.filters["wordwrap"], check_wordwrap),
     }
     tests: dict[str, Any] = environment.tests
     for name in _COMPARING_TESTS:
@@ -151,7 +161,7 @@ def tojson(
     if ensure_ascii:
         budget.charge(size)
     if indent is not None or separators is not None:
-        _check_layout(budget, value, indent, separators)
+        check_layout(budget, value, indent, separators)
     result = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
     return context.charged(result)  # type: ignore[no-any-return]
 
@@ -166,12 +176,6 @@ def trim(context: ChatContext, value: Any, chars: str | None = None) -> str:
     if result is not text and len(result) > _SHORT:
         context.budget.charge(len(result))
     return result
-
-
-@pass_context
-def to_text(context: ChatContext, value: Any) -> str:
-    """The value as a string, which a string is already."""
-    return value if isinstance(value, str) else context.text(value)
 
 
 @pass_context
@@ -330,70 +334,3 @@ def _checked(function: Callable[..., Any], check: Callable[..., None]) -> Callab
 
     update_wrapper(checked, function)
     return pass_context(checked)
-
-
-def _check_format(context: ChatContext, value: Any, /, *args: Any, **kwargs: Any) -> None:
-    charge_percent(context.budget, to_text(context, value), kwargs or args)
-
-
-def _check_indent(context: ChatContext, value: Any, width: Any = 4, *args: Any, **kwargs: Any) -> None:
-    context.budget.check_width(width)
-    size = len(width) if isinstance(width, str) else width if isinstance(width, int) else 0
-    # Line breaks of every kind.
-    context.budget.charge(max(size, 0) * (len(to_text(context, value).splitlines()) + 1))
-
-
-def _check_int(context: ChatContext, value: Any, default: Any = 0, base: Any = 10) -> None:
-    if isinstance(value, str | bytes) and base != 10:
-        context.budget.check_bits(6 * len(value))
-
-
-def _check_layout(budget: Budget, value: Any, indent: object, separators: object) -> None:
-    """Count the white space and the separators of JSON."""
-    elements, depth = _extent(budget, value)
-    width = len(indent) if isinstance(indent, str) else indent if isinstance(indent, int) else 0
-    between = (
-        [len(part) for part in separators if isinstance(part, str)] if isinstance(separators, list | tuple) else []
-    )
-    budget.check_width(width, *between)
-    budget.charge(elements * (max(width, 0) * depth + sum(between)))
-
-
-def _extent(budget: Budget, value: Any) -> tuple[int, int]:
-    """How many elements there are in nested lists and mappings, and how deep they are nested."""
-    budget.weigh(value)
-    elements, depth = 1, 0
-    level = [value]
-    while level:
-        depth += 1
-        level = [
-            child
-            for item in level
-            if isinstance(item, list | tuple | dict)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        elements += len(level)
-    return elements, depth
-
-
-def _check_replace(context: ChatContext, value: Any, old: Any = "", new: Any = "", *args: Any, **kwargs: Any) -> None:
-    charge_replace(context.budget, *(str(to_text(context, part)) for part in (value, old, new)))
-
-
-def _check_urlize(context: ChatContext, value: Any, *args: Any, **kwargs: Any) -> None:
-    longest = max((len(given) for given in (*args, *kwargs.values()) if isinstance(given, str)), default=1)
-    context.budget.charge(len(to_text(context, value)) * longest)
-
-
-def _check_wordwrap(
-    context: ChatContext,
-    value: Any,
-    width: int = 79,
-    break_long_words: bool = True,  # noqa: FBT001, FBT002
-    wrapstring: str | None = None,
-    *args: Any,
-    **kwargs: Any,
-) -> None:
-    if isinstance(wrapstring, str) and isinstance(width, int):
-        text = to_text(context, value)
-        context.budget.charge((len(text) // max(width, 1) + text.count("\n") + 1) * len(wrapstring))

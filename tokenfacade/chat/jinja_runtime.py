@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from sys import getrefcount
 from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,14 @@ class ChatNamespace(Namespace):
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check_name(name)
-        values_of(self)[name] = value
+        values = values_of(self)
+        old = values.get(name)
+        if isinstance(old, str | list) and len(old) > LONG:
+            # Templates grow texts so (``ns.text = ns.text + more``); what nobody holds any more takes no memory.
+            del old
+            if _holders(values, name) == _SOLE_HOLDER and (budget := _budget_of(self)) is not None:
+                budget.refund(len(values[name]))
+        values[name] = value
 
     def __repr__(self) -> str:
         # Namespaces that hold each other twice would take for ever to print.
@@ -72,6 +80,13 @@ _set_budget = ChatNamespace.__dict__["budget"].__set__
 del ChatNamespace.values, ChatNamespace.budget  # type: ignore[attr-defined]
 
 
+def _holders(values: dict[str, Any], name: str) -> int:
+    return getrefcount(values[name])
+
+
+_SOLE_HOLDER = _holders({"text": "".join(("not", "a", "constant"))}, "text")
+
+
 def _check_name(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
         raise SecurityError(f"a namespace can't have an attribute {name!r}: names that begin with _ are private")
@@ -87,6 +102,8 @@ class Variables(dict[str, Any]):
 class SequenceLoop(LoopContext):
     """Jinja's loop over a list, which needn't look ahead to know what comes."""
 
+    _iterable: Sequence[Any]
+
     def __init__(
         self,
         iterable: Sequence[Any],
@@ -96,7 +113,6 @@ class SequenceLoop(LoopContext):
     ) -> None:
         super().__init__(iterable, undefined, recurse, depth0)
         self._length = len(iterable)
-        self._items = iterable
 
     def __iter__(self) -> Iterator[tuple[Any, LoopContext]]:  # type: ignore[override]
         for value in self._iterator:
@@ -114,12 +130,12 @@ class SequenceLoop(LoopContext):
 
     @property
     def previtem(self) -> Any:
-        return self._items[self.index0 - 1] if self.index0 > 0 else self._undefined("there is no previous item")
+        return self._iterable[self.index0 - 1] if self.index0 > 0 else self._undefined("there is no previous item")
 
     @property
     def nextitem(self) -> Any:
         after = self.index0 + 1
-        return self._items[after] if after < len(self._items) else self._undefined("there is no next item")
+        return self._iterable[after] if after < len(self._iterable) else self._undefined("there is no next item")
 
     def __repr__(self) -> str:
         return f"<LoopContext {self.index}/{self.length}>"
@@ -149,8 +165,8 @@ class ChatContext(Context):
             self.budget.charge(len(result))
         return result
 
-    def charged(self, value: Any) -> Any:
-        """The value, counted if it is long."""
+    def charged(self, value: Any, _: None = None) -> Any:
+        """The value, counted if it is long; the code gives up its own hold on it in the same call."""
         if isinstance(value, str | list | tuple | bytes) and len(value) > LONG:
             self.budget.charge(len(value))
             if not isinstance(value, str | bytes):

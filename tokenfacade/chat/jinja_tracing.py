@@ -36,7 +36,7 @@ from tokenfacade.chat.provenance import (
     said_by_message,
     said_by_messages,
 )
-from tokenfacade.chat.template import RenderedChat
+from tokenfacade.chat.renderer import RenderedChat
 
 if TYPE_CHECKING:
     from tokenfacade.chat.continuation import Continuation
@@ -104,13 +104,15 @@ class TracingContext(ChatContext):
         """What is printed of a value where text is escaped, or may be."""
         if not self.eval_ctx.autoescape:
             return self.text(value)
-        return self.settled(escape_markup(_bare(value)), value)  # type: ignore[no-any-return]
+        return self.settled(escape_markup(_bare(self.kept(value))), value)  # type: ignore[no-any-return]
 
     def concat(self, pieces: Sequence[str]) -> str:
-        return self.charged(join_texts([self.text(piece) for piece in pieces]))  # type: ignore[no-any-return]
+        return self.join_text(pieces)
 
     def join_text(self, values: Sequence[Any]) -> str:
-        return self.charged(join_texts([self.text(value) for value in values]))  # type: ignore[no-any-return]
+        texts = [self.text(value) for value in values]
+        self.budget.charge(sum(map(len, texts)))
+        return join_texts(texts)
 
     def join_markup(self, values: Sequence[Any]) -> str:
         return self.settled(super().join_markup([_bare(value) for value in values]), *values)  # type: ignore[no-any-return]
@@ -257,10 +259,12 @@ def _traced_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
 def _join(context: TracingContext, value: Any, d: Any = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
         value = map(make_attrgetter(context.environment, attribute), value)
+    if isinstance(value, str):
+        context.budget.check_elements(len(value))
     parts = [context.text(part) for part in value]
     separator = context.text(d)
-    context.budget.charge(len(separator) * len(parts))
-    return context.charged(MessageText(plain(separator), message_spans(separator)).join(parts))  # type: ignore[no-any-return]
+    context.budget.charge(len(separator) * len(parts) + sum(map(len, parts)))
+    return MessageText(plain(separator), message_spans(separator)).join(parts)
 
 
 def trace(

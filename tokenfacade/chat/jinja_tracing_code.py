@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from jinja2.compiler import CodeGenerator, Frame, optimizeconst
+from jinja2.compiler import CodeGenerator, Frame, operators, optimizeconst
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -46,6 +46,18 @@ class TracingCodeGenerator(CodeGenerator):
     @optimizeconst
     def visit_Mod(self, node: nodes.BinExpr, frame: Frame) -> None:
         self._write_operation("modulo", node, frame)
+
+    @optimizeconst
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
+        self.write("(")
+        self.visit(node.expr, frame)
+        for operand in node.ops:
+            self.write(
+                f" {operators[operand.op]} context.{'searched' if operand.op in ('in', 'notin') else 'compared'}("
+            )
+            self.visit(operand.expr, frame)
+            self.write(")")
+        self.write(")")
 
     def _write_operation(self, name: str, node: nodes.BinExpr, frame: Frame) -> None:
         self.write(f"context.{name}(")

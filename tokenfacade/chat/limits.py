@@ -44,6 +44,8 @@ MAX_CHAIN = 100
 
 _STEPS_BETWEEN_LOOKS = 64
 _CHARACTERS_BETWEEN_LOOKS = 4_000_000
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+_VISIT = 32  # what going to an element costs, in characters read
 _ELEMENT = 4  # characters that an element takes in print beside what it says
 _VIEWS: tuple[type, ...] = (type({}.items()), type({}.keys()), type({}.values()))
 
@@ -73,8 +75,9 @@ class TemplateLimits:
     max_seconds: float = 2.0
 
     def __post_init__(self) -> None:
-        if not (self.max_output > 0 and self.max_seconds > 0):
-            raise ConfigurationError(f"limits of a chat template must be positive, not {self}")
+        numbers = isinstance(self.max_output, int) and isinstance(self.max_seconds, int | float)
+        if not (numbers and self.max_output > 0 and self.max_seconds > 0):
+            raise ConfigurationError(f"limits of a chat template must be positive numbers, not {self}")
 
 
 class Budget:
@@ -122,6 +125,10 @@ class Budget:
                 f"the chat template makes more than {WORK_FACTOR * self._limits.max_output} characters on the way"
             )
         self.spend(size)
+
+    def refund(self, size: int) -> None:
+        """Take back what was charged for characters, or elements of a list, that are given free."""
+        self._made = max(self._made - size, 0)
 
     def spend(self, size: int) -> None:
         """Count characters, or elements of a list, that the template only reads: they take time, but no memory.
@@ -187,12 +194,11 @@ class Budget:
         count = 0
         while stack:
             children = _children(stack.pop())
-            if children:
-                count += len(children)
-                self.check_elements(count)
-                stack += children
+            count += len(children)
+            self.check_elements(count)
+            stack += [child for child in children if child.__class__ not in _LEAVES]
         if count > LONG:
-            self.spend(count)
+            self.spend(_VISIT * count)
 
     def weigh_text(self, value: object) -> int:
         """Count the characters that there are to print of a value.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tokenfacade.chat.arguments import check_template_arguments
 from tokenfacade.chat.continuation import Continuation, check_continuation, open_final_message
@@ -15,68 +14,13 @@ from tokenfacade.chat.jinja_environment import compile_template
 from tokenfacade.chat.limits import TemplateLimits
 from tokenfacade.chat.messages import prepare_messages
 from tokenfacade.chat.plain_data import plain
+from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, RenderedChat, Tools
 from tokenfacade.chat.tools import tool_schemas
 from tokenfacade.encoding import SpecialTokens
 from tokenfacade.errors import ConfigurationError, TemplateSyntaxError
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.inspect import ContentFormat, TemplateTraits, ThinkingToggle, ToolArguments
-    from tokenfacade.encoding import Span
-
-Messages = Sequence[Mapping[str, Any]]
-Tools = Sequence[Mapping[str, Any] | Callable[..., Any]]
-Documents = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedChat:
-    """A prompt, and where its characters came from.
-
-    Attributes:
-        text: The prompt.
-        assistant_spans: What the template says the model said (its ``{% generation %}`` blocks).
-        message_spans: What came from messages, tools, documents and template arguments, and not from the template.
-    """
-
-    text: str
-    assistant_spans: tuple[Span, ...] = ()
-    message_spans: tuple[Span, ...] = ()
-
-
-class ChatRenderer(Protocol):
-    """What makes a prompt of messages: a `ChatTemplate`, or a prompt format that is code."""
-
-    @property
-    def traits(self) -> TemplateTraits:
-        """What it expects."""
-
-    @property
-    def identity(self) -> str:
-        """A text that is equal exactly when all that it renders is."""
-
-    def render(
-        self,
-        messages: Messages,
-        *,
-        tools: Tools | None = None,
-        documents: Documents | None = None,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool | str = False,
-        **kwargs: Any,
-    ) -> str:
-        """The prompt."""
-
-    def render_traced(
-        self,
-        messages: Messages,
-        *,
-        tools: Tools | None = None,
-        documents: Documents | None = None,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool | str = False,
-        **kwargs: Any,
-    ) -> RenderedChat:
-        """The prompt, and where its characters came from; slower."""
+    from tokenfacade.chat.inspect import TemplateTraits
 
 
 class ChatTemplate(ChatRenderer):
@@ -116,6 +60,10 @@ class ChatTemplate(ChatRenderer):
     ) -> None:
         if not isinstance(text, str):
             raise ConfigurationError(f"a chat template is a str, not {type(text).__name__}")
+        if not (limits is None or isinstance(limits, TemplateLimits)) or not (clock is None or callable(clock)):
+            raise ConfigurationError(
+                f"a chat template takes a TemplateLimits and a function as clock, not {limits!r:.40} and {clock!r:.40}"
+            )
         self.text = text
         self.name = name
         self.special_tokens = _variables_of(special_tokens)
@@ -124,7 +72,8 @@ class ChatTemplate(ChatRenderer):
         try:
             self._compiled = compile_template(text)
         except TemplateSyntaxError as error:
-            raise TemplateSyntaxError(str(error), template=name, line=error.line) from error
+            which = f"the chat template {name!r} is {error}" if name else str(error)
+            raise TemplateSyntaxError(which, template=name, line=error.line) from error
 
     def render(
         self,
@@ -233,46 +182,6 @@ class ChatTemplate(ChatRenderer):
         """What the template expects, read from its syntax tree when it is first asked for."""
         return inspect_template(self.text)
 
-    @property
-    def content_format(self) -> ContentFormat:
-        """Whether content is one string, or may be a list of parts."""
-        return self.traits.content_format
-
-    @property
-    def thinking(self) -> ThinkingToggle | None:
-        """The argument that switches thinking on and off, where there is one."""
-        return self.traits.thinking
-
-    @property
-    def opens_thinking(self) -> bool:
-        """Whether a generation prompt ends inside an open thinking tag."""
-        return self.traits.opens_thinking
-
-    @property
-    def supports_tools(self) -> bool:
-        """Whether what tools say reaches the prompt."""
-        return self.traits.supports_tools
-
-    @property
-    def supports_documents(self) -> bool:
-        """Whether what documents say reaches the prompt."""
-        return self.traits.supports_documents
-
-    @property
-    def supports_system_role(self) -> bool:
-        """Whether what a system message says reaches the prompt."""
-        return self.traits.supports_system_role
-
-    @property
-    def tool_arguments(self) -> ToolArguments:
-        """Whether the arguments of a tool call should be a mapping or JSON text."""
-        return self.traits.tool_arguments
-
-    @property
-    def variables(self) -> frozenset[str]:
-        """The further variables that the template reads."""
-        return self.traits.variables
-
     def with_special_tokens(self, special_tokens: SpecialTokens | Mapping[str, str]) -> ChatTemplate:
         """The template, with other special tokens.
 
@@ -333,4 +242,6 @@ def _variables_of(special_tokens: SpecialTokens | Mapping[str, str] | None) -> M
     if special_tokens is None:
         return {}
     tokens = special_tokens.variables if isinstance(special_tokens, SpecialTokens) else special_tokens
+    if not isinstance(tokens, Mapping):
+        raise ConfigurationError(f"special_tokens is a mapping as {{'eos_token': '</s>'}}, not {tokens!r:.80}")
     return {name: str(token) for name, token in tokens.items() if token is not None}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.template import ChatRenderer
+    from tokenfacade.chat.renderer import ChatRenderer
 
 
 def _deepseek_v32() -> ChatRenderer:

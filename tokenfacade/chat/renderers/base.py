@@ -10,9 +10,9 @@ from typing import Any
 from tokenfacade.chat.continuation import REASONING_FIELDS, check_continuation
 from tokenfacade.chat.messages import prepare_messages
 from tokenfacade.chat.plain_data import plain
+from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, RenderedChat, Tools
 from tokenfacade.chat.renderers.prompt import Prompt
 from tokenfacade.chat.renderers.reading import refusal
-from tokenfacade.chat.template import ChatRenderer, Documents, Messages, RenderedChat, Tools
 from tokenfacade.chat.tools import tool_schemas
 
 
