@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from tokenfacade.backends.mock import MockTokenizer as MockTokenizer
 from tokenfacade.chat.limits import TemplateLimits as TemplateLimits
+from tokenfacade.chat.renderer import ChatRenderer as ChatRenderer
+from tokenfacade.chat.renderer import RenderedChat as RenderedChat
 from tokenfacade.chat_protocol import ChatEncoder as ChatEncoder
 from tokenfacade.decoding.outputs import Held as Held
 from tokenfacade.decoding.outputs import SequenceDecoderOutput as SequenceDecoderOutput
@@ -49,12 +51,15 @@ from tokenfacade.protocols import Tokenizer as Tokenizer
 if TYPE_CHECKING:
     from tokenfacade.backends.huggingface import HuggingFaceTokenizer as HuggingFaceTokenizer
     from tokenfacade.backends.tiktoken import TiktokenTokenizer as TiktokenTokenizer
+    from tokenfacade.chat.inspect import TemplateTraits as TemplateTraits
+    from tokenfacade.chat.inspect import ThinkingToggle as ThinkingToggle
     from tokenfacade.chat.template import ChatTemplate as ChatTemplate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ChatEncoder",
+    "ChatRenderer",
     "ChatTemplate",
     "ChatTemplateError",
     "ConfigurationError",
@@ -72,6 +77,7 @@ __all__ = [
     "MissingDependencyError",
     "MockTokenizer",
     "NoChatTemplateError",
+    "RenderedChat",
     "Sequence",
     "SequenceDecoderOutput",
     "SpecialTokens",
@@ -84,7 +90,9 @@ __all__ = [
     "TemplateLimits",
     "TemplateRenderError",
     "TemplateSyntaxError",
+    "TemplateTraits",
     "Text",
+    "ThinkingToggle",
     "TiktokenTokenizer",
     "TokenFacadeError",
     "Tokenizer",
@@ -103,6 +111,8 @@ if not TYPE_CHECKING:  # or a type checker would believe every name
         modules = {
             "ChatTemplate": "chat.template",
             "HuggingFaceTokenizer": "backends.huggingface",
+            "TemplateTraits": "chat.inspect",
+            "ThinkingToggle": "chat.inspect",
             "TiktokenTokenizer": "backends.tiktoken",
         }
         if name not in modules:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.chat_reference import (
@@ -110,9 +110,15 @@ def test_a_feature_fails_where_the_reference_does(template: str) -> None:
     assert ours == theirs
 
 
+CONSTANT_SLICE = re.compile(r"(\d|true|false|none|\}|\))\[[^\]]*:", re.IGNORECASE)
+"""Slices of constants that have none: the reference's compiler finds them undefined in some places, where running them
+fails."""
+
+
 @settings(max_examples=max(300, settings.default.max_examples))  # type: ignore[union-attr]
 @given(small_templates, st.sampled_from(VARIABLES))
 def test_a_random_template_is_rendered_as_by_the_reference(template: str, variables: dict[str, Any]) -> None:
+    assume(not CONSTANT_SLICE.search(template))
     ours, theirs = both(template, variables)
     if "error" in (ours[0], theirs[0]):
         # Which of two errors comes first may differ: arguments are computed before the method is looked up.

@@ -33,6 +33,10 @@ SPECIAL_TOKENS = frozenset(f"{role}_token" for role in ("bos", "eos", "unk", "se
 _NOT_FROM_REQUESTS = _GLOBALS | SPECIAL_TOKENS
 """What a program may put in place of what a template has, and a request mayn't."""
 
+MOST_VARIABLES = 256
+"""Variables for one prompt; real templates read up to twenty."""
+
+_LONGEST_OPTION = 30
 _CLOSE = 0.9
 """How alike a name is to that of an option to be taken for a slip of the pen: one letter in ten."""
 
@@ -55,7 +59,6 @@ _OTHERS = frozenset(
 """Parameters of the same methods in transformers, which never reach a template there, and the one of every method."""
 
 RESERVED = _OWN | _OTHERS
-_STR = frozenset({str})
 
 
 def check_template_arguments(arguments: Mapping[str, Any]) -> None:
@@ -72,24 +75,32 @@ def check_template_arguments(arguments: Mapping[str, Any]) -> None:
         Traceback (most recent call last):
         tokenfacade.errors.ConfigurationError: a template takes no variable 'chat_template': the name is an option
     """
-    if RESERVED.isdisjoint(arguments) and set(map(type, arguments)) <= _STR and not any(map(_meant, arguments)):
-        return
-    for name in arguments:
+    complaint = _complaint(tuple(arguments))
+    if complaint is not None:
+        raise ConfigurationError(complaint)
+
+
+@lru_cache(maxsize=1024)
+def _complaint(names: tuple[object, ...]) -> str | None:
+    """What is wrong with some names, if anything; the same few come with every request."""
+    if len(names) > MOST_VARIABLES:
+        return f"a template takes no more than {MOST_VARIABLES} variables, not {len(names)}"
+    for name in names:
         if not isinstance(name, str):
-            raise ConfigurationError(f"the names of a template's variables are strings, not {name!r:.80}")
+            return f"the names of a template's variables are strings, not {name!r:.80}"
         if name in _OWN:
-            raise ConfigurationError(f"a template takes no variable {name!r}: the name is an option")
+            return f"a template takes no variable {name!r}: the name is an option"
         if name in _OTHERS:
-            raise ConfigurationError(
-                f"a template takes no variable {name!r}: the name is an option of transformers that isn't here"
-            )
+            return f"a template takes no variable {name!r}: the name is an option of transformers that isn't here"
         if meant := _meant(name):
-            raise ConfigurationError(f"a template takes no variable {name!r}: is it meant to be {meant}?")
+            return f"a template takes no variable {name!r}: is it meant to be {meant}?"
+    return None
 
 
-@lru_cache(maxsize=256)
 def _meant(name: str) -> str | None:
     """The option that a name is a misspelling of; a policy that is misspelled mustn't be ignored."""
+    if len(name) > _LONGEST_OPTION:
+        return None
     from difflib import get_close_matches
 
     long_names = [option for option in _OWN if "_" in option and option != name]

@@ -103,11 +103,6 @@ class ChatCodeGenerator(CodeGenerator):
     @optimizeconst
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
         if isinstance(node.arg, nodes.Slice):
-            bounds = [node.arg.start, node.arg.stop, node.arg.step]
-            if all(part is None or is_constant(part) for part in (node.node, *bounds)):
-                # Jinja works it out when it compiles, by another way that gives nothing where this would fail.
-                self._write_constant_slice(node.node, bounds, frame)
-                return
             self.write("charged(")
             super().visit_Getitem(node, frame)
             self.write(")")
@@ -120,15 +115,6 @@ class ChatCodeGenerator(CodeGenerator):
         self.write(", ")
         self.visit(node.arg, frame)
         self.write(")")
-
-    def _write_constant_slice(self, node: nodes.Expr, bounds: list[nodes.Expr | None], frame: Frame) -> None:
-        self.write("charged(environment.getitem(")
-        self.visit(node, frame)
-        self.write(", slice(")
-        for at, bound in enumerate(bounds):
-            self.write(", " if at else "")
-            self.visit(nodes.Const(None) if bound is None else bound, frame)
-        self.write(")))")
 
     def _write_read(self, function: str, node: nodes.Getattr | nodes.Getitem, name: str, frame: Frame) -> None:
         """Read what has a plain name; of a mapping without a call, which saves half of the time."""
@@ -222,7 +208,7 @@ class ChatCodeGenerator(CodeGenerator):
         for operand in node.ops:
             self.write(f" {operators[operand.op]} ")
             is_search = operand.op in ("in", "notin")
-            if is_constant(operand.expr):
+            if is_constant(operand.expr) or isinstance(operand.expr, nodes.Compare | nodes.Test | nodes.Not):
                 self.visit(operand.expr, frame)
             elif is_search:
                 self._write_around(

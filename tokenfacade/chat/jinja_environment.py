@@ -88,7 +88,7 @@ def compile_template(text: str, kind: type[ChatEnvironment] = ChatEnvironment) -
     Raises:
         TemplateSyntaxError: It is none.
     """
-    return CompiledTemplate(_refusing(_environment(kind).from_string, text))  # type: ignore[arg-type]
+    return CompiledTemplate(_refusing(_environment(kind).from_string, text), text)  # type: ignore[arg-type]
 
 
 @lru_cache
@@ -116,12 +116,14 @@ def _refusing(make: Callable[[str], Any], text: str) -> Any:
 class CompiledTemplate:
     """A template that is ready to run, and may in any number of threads at once."""
 
-    __slots__ = ("_common", "_environment", "_template")
+    __slots__ = ("_common", "_environment", "_eval_context", "_template")
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, text: str) -> None:
         self._template = template
         self._environment: Any = template.environment
         self._common = dict(template.globals)
+        # All renderings can share one, but for templates that switch escaping on and off.
+        self._eval_context = None if "autoescape" in text else nodes.EvalContext(template.environment, template.name)
 
     def render(
         self,
@@ -145,7 +147,9 @@ class CompiledTemplate:
 
     def context(self, variables: dict[str, Any], budget: Budget, clock: Callable[[], datetime]) -> ChatContext:
         """The context for one rendering."""
-        return new_context(self._environment, self._template, self._common, variables, budget, clock)
+        return new_context(
+            self._environment, self._template, self._common, self._eval_context, variables, budget, clock
+        )
 
     def pieces(self, context: ChatContext) -> Iterator[str]:
         """The text in pieces, as the template gives it out."""

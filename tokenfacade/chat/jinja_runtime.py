@@ -296,6 +296,7 @@ def new_context(
     environment: ChatEnvironment,
     template: Template,
     common: Mapping[str, Any],
+    eval_context: EvalContext | None,
     variables: Mapping[str, Any],
     budget: Budget,
     clock: Callable[[], datetime],
@@ -306,8 +307,7 @@ def new_context(
     context.parent = context.vars = everything = Variables(common)
     everything.update(variables)
     context.environment = environment
-    context.eval_ctx = eval_ctx = EvalContext.__new__(EvalContext)
-    eval_ctx.environment, eval_ctx.autoescape, eval_ctx.volatile = environment, False, False
+    context.eval_ctx = EvalContext(environment, template.name) if eval_context is None else eval_context
     context.exported_vars = set()
     context.name = template.name
     context.globals_keys = set()

@@ -42,7 +42,7 @@ _CONTAINERS = frozenset({dict, list, tuple})
 MAX_CHAIN = 100
 """Filters that may each read what the one before gives, element by element."""
 
-_STEPS_BETWEEN_LOOKS = 64
+_STEPS_BETWEEN_LOOKS = 128
 _CHARACTERS_BETWEEN_LOOKS = 4_000_000
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 _VISIT = 32  # what going to an element costs, in characters read

@@ -42,23 +42,33 @@ class ShapingRenderer(ChatRenderer):
 
     def render(self, messages: Messages, **options: Any) -> str:
         """The prompt; see `ChatRenderer.render`."""
-        return self._shaped(self._renderer.render, messages, options)
+        shaped = shape_messages(ordinary_messages(messages) or messages, self._renderer.traits)
+        try:
+            return self._renderer.render(shaped, **options)
+        except TemplateRenderError as error:
+            return self._again(self._renderer.render, shaped, options, error)
 
     def render_traced(self, messages: Messages, **options: Any) -> RenderedChat:
         """The prompt, and where its characters came from; see `ChatRenderer.render_traced`."""
-        return self._shaped(self._renderer.render_traced, messages, options)
-
-    def _shaped(self, render: Callable[..., _Result], messages: Messages, options: Mapping[str, Any]) -> _Result:
         shaped = shape_messages(ordinary_messages(messages) or messages, self._renderer.traits)
         try:
-            return render(shaped, **options)
+            return self._renderer.render_traced(shaped, **options)
         except TemplateRenderError as error:
-            if error.reason not in ("undefined", "other"):
-                raise
-            failure = error
+            return self._again(self._renderer.render_traced, shaped, options, error)
+
+    def _again(
+        self,
+        render: Callable[..., _Result],
+        messages: Messages,
+        options: Mapping[str, Any],
+        failure: TemplateRenderError,
+    ) -> _Result:
+        """Render messages with contents in place of absent ones, or say whose fault the failure is."""
+        if failure.reason not in ("undefined", "other"):
+            raise failure
         empty: object = [] if self.traits.requires_parts else ""
-        filled = [{**message, "content": empty} if message.get("content") is None else message for message in shaped]
-        if filled != shaped:
+        filled = [{**message, "content": empty} if message.get("content") is None else message for message in messages]
+        if filled != messages:
             try:
                 return render(filled, **options)
             except TemplateRenderError:
