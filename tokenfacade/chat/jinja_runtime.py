@@ -111,7 +111,12 @@ class SequenceLoop(LoopContext):
         recurse: Any = None,
         depth0: int = 0,
     ) -> None:
-        super().__init__(iterable, undefined, recurse, depth0)
+        # As in the class above, without asking the iterable how it is gone through.
+        self._iterable = iterable
+        self._iterator = iter(iterable)
+        self._undefined = undefined
+        self._recurse = recurse
+        self.depth0 = depth0
         self._length = len(iterable)
 
     def __iter__(self) -> Iterator[tuple[Any, LoopContext]]:  # type: ignore[override]
