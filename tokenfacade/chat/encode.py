@@ -10,11 +10,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tokenfacade.chat.provenance import merge_spans
+from tokenfacade.chat.renderer import RenderedChat
 from tokenfacade.encoding import Encoding, mend_surrogates
 from tokenfacade.errors import ConfigurationError, EncodeError
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.renderer import ChatRenderer, RenderedChat
+    from tokenfacade.chat.renderer import ChatRenderer
     from tokenfacade.chat_protocol import ContentPolicy
     from tokenfacade.encoding import Span
     from tokenfacade.protocols import Tokenizer
@@ -248,8 +249,6 @@ def _mended(rendered: RenderedChat) -> RenderedChat:
     text = rendered.text
     if mend_surrogates(text) is text:
         return rendered
-    from tokenfacade.chat.renderer import RenderedChat
-
     places, mended = [0] * (len(text) + 1), []
     at = 0
     while at < len(text):

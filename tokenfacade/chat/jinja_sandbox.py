@@ -52,7 +52,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         # For the filters that read attributes.
         self.getitem = self.item  # type: ignore[method-assign, assignment]
 
-    sequence_loop = SequenceLoop
+    sequence_loop = SequenceLoop  # for the code of templates, which looks its fields up directly
 
     def loop_context(
         self, iterable: Any, undefined: type[Undefined], recurse: Any = None, depth0: int = 0

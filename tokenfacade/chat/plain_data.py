@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from operator import is_
 from typing import Any
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -36,14 +37,10 @@ def plain(value: Any) -> Any:
         return _plain_dict(value)
     if kind is list or kind is tuple:
         items = [plain(item) for item in value]
-        if all(map(_is, items, value)):
+        if all(map(is_, items, value)):
             return value
         return items if kind is list else tuple(items)
     return _plain_object(value)
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:

@@ -223,8 +223,10 @@ def _write_system(prompt: Prompt, chat: Chat, date: str) -> None:
     prompt.write(f"\nKnowledge cutoff: 2024-06\nCurrent date: {date}\n\nReasoning: ")
     if effort is None or effort in _EFFORTS:
         prompt.write(effort or "medium")
+    elif isinstance(effort, str) and effort.isalnum():
+        prompt.quote(effort)
     else:
-        prompt.quote(read_text(chat.arguments, "reasoning_effort"))
+        raise refusal(f"'reasoning_effort' is one word, such as {', '.join(_EFFORTS)}; not {effort!r:.80}")
     prompt.write("\n\n")
     builtin_tools = read_list(chat.arguments.get("builtin_tools") or (), "'builtin_tools'")
     if builtin_tools:
