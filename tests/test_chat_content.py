@@ -19,6 +19,7 @@ from tests.chat_shapes import (
     text,
 )
 from tokenfacade.chat.content import shape_messages
+from tokenfacade.chat.inspect import inspect_template
 from tokenfacade.errors import ConfigurationError, TemplateRenderError
 
 if TYPE_CHECKING:
@@ -146,6 +147,25 @@ def test_what_a_template_that_prints_the_content_cannot_show_is_refused(kind: st
     assert repr(kind) in message
     assert "it knows: text" in message
     assert "xxx" not in message
+
+
+def test_the_error_says_which_role_a_type_is_taken_from() -> None:
+    template = (
+        "{% for m in messages %}{% if m.content is string or m.role != 'user' %}{{ m.content }}{% else %}"
+        "{% for part in m.content %}{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}"
+        "{% endif %}{% endfor %}"
+    )
+    traits = inspect_template(template)
+    for kind in ("image", "image_url"):
+        parts = [{"type": kind, kind: "u"}]
+        with pytest.raises(TemplateRenderError) as caught:
+            shape_messages([{"role": "user", "content": parts}, {"role": "tool", "content": parts}], traits)
+        assert f"message 1 has a part of type '{kind}'" in str(caught.value)
+        assert "from the role 'tool': from that it takes text only, and parts of other types from user" in str(
+            caught.value
+        )
+    with pytest.raises(TemplateRenderError, match="'audio', which this chat template doesn't know; it knows: text"):
+        shape_messages([{"role": "tool", "content": [{"type": "audio"}]}], traits)
 
 
 def test_the_error_names_what_the_template_knows() -> None:

@@ -16,6 +16,8 @@ from tests.data import DATA, HAS_DATA
 from tokenfacade.chat import thinking_tags
 from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
 from tokenfacade.chat.inspect import TemplateTraits, ThinkingToggle, inspect_template
+from tokenfacade.chat.jinja_environment import parse_template
+from tokenfacade.chat.jinja_trial import run_trial
 from tokenfacade.errors import TemplateSyntaxError
 
 needs_data = pytest.mark.skipif(not HAS_DATA, reason="the test data is not here; .ci/run insists on it")
@@ -183,7 +185,66 @@ def test_what_is_no_template_is_a_syntax_error(text: str) -> None:
 
 LOOP = "{% for message in messages %}"
 
+LONG = (
+    "{% set ns = namespace(s='abcdefgh') %}{% for i in range(14) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}"
+    "{% set s = ns.s %}"
+)
+TURNS = "{% for a in range(60) %}{% for b in range(60) %}{% for c in range(60) %}"
+ENDS = "{% endfor %}" * 3
+
 HOSTILE = [
+    (
+        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
+        "{{ ns.x|tojson }}{{ ns.x|pprint }}{{ ns.x|string }}{{ ns.x|batch(2)|list }}{{ ns.x|min }}{{ ns.x|urlencode }}"
+    ),
+    (
+        "{% set ns = namespace(x={'a': 1}) %}{% for i in range(60) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}"
+        "{% endfor %}{{ ns.x|tojson }}{{ ns.x }}{{ ns.x|dictsort }}"
+    ),
+    *(
+        LONG + TURNS + "{% set x = " + expression + " %}" + ENDS
+        for expression in (
+            *("s|list|list|list|list|first", "s|last", "s|reverse|first", "'zz' in s", "'z' in s|list", "s[::-1]"),
+            *("s.replace('a', s)", "s|replace('a', s)", "s ~ s", "s.split('a')|length", "s|list|unique|list"),
+            *("s|batch(3)|list|length", "s|slice(3)|list", "s|list|groupby('x')", "s|sort", "s|random", "s|max"),
+            *("s|list|map('upper')|list", "s|tojson", "(s|list) == (s|list)", "s.join(s|list)", "s|list + s|list"),
+        )
+    ),
+    LONG + TURNS + "{{ s }}" + ENDS,
+    LONG + "{% set x %}" + TURNS + "{{ s }}" + ENDS + "{% endset %}{{ x }}{{ x }}",
+    LOOP
+    + "{% set ns = namespace(x=message.content) %}"
+    + TURNS
+    + "{% set ns.x = ns.x.replace('a', ns.x) %}"
+    + ENDS
+    + "{{ ns.x }}{% endfor %}",
+    LONG + LOOP + "{% if thinking %}<think>" + "{{ s }}" * 200 + "{% endif %}{{ message.content }}{% endfor %}",
+    (
+        "{% set ns = namespace(x=0) %}{% set d = {"
+        + ",".join(f"{number}:0" for number in range(8000))
+        + "} %}"
+        + TURNS
+        + "{% set ns.x = [ns.x, dict(d), d.copy(), d|items|list] %}"
+        + ENDS
+    ),
+    LONG + "{% set ns.x = 0 %}" + TURNS + "{% set ns.x = [ns.x, s.split('h')] %}" + ENDS,
+    (
+        "{% set l = [" + ",".join(f"v{number}" for number in range(3000)) + "] %}"
+        "{% set c = " + str(list(range(512))) + " %}" + TURNS + "{% if (l|random) == c %}{% endif %}" + ENDS
+    ),
+    TURNS + "{% set x = namespace(a=1) %}{% if messages[0].content == 'a' %}{% endif %}" + ENDS,
+    (
+        "{% for message in messages %}{{ message.content }}{% endfor %}"
+        + LONG
+        + "{{ s }}" * 3
+        + "".join(
+            f"{{% if a{n} %}}<think>{{% endif %}}{{% if b{n} == 'on' %}}<think>{{% elif b{n} == 'off' %}}a{{% endif %}}"
+            for n in range(8)
+        )
+    ),
+    "{% for a in [[1]] recursive %}{{ loop([a, a]) }}{{ loop([a, a]) }}{% endfor %}",
+    "{% macro f() %}{{ f(*varargs, **kwargs) }}{% endmacro %}" + LONG + "{{ f(*s, a=1) }}{{ f(*s|list, **dict(a=1)) }}",
+    "{% macro f() %}{{ f(*(varargs + varargs)) }}{{ f(*(varargs + varargs)) }}{% endmacro %}{{ f(1, 2) }}",
     "{% macro f(x) %}{{ f(x) }}{{ f(x) }}{% endmacro %}{{ f(1) }}",
     "{% for a in range(10**9) %}{% for b in range(10**9) %}{{ a }}{% endfor %}{% endfor %}",
     "{{ 'x' * 3000000000 }}{{ [1] * 3000000000 }}{{ 9 ** 9 ** 9 ** 9 }}",
@@ -197,7 +258,7 @@ HOSTILE = [
     "{% set ns = namespace(x=9) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
     "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
     "{% set ns = namespace(x=1) %}{% for i in range(64) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x|tojson }}",
-    LOOP + "{% if message.content == 'x' %}a{% else %}b{% endif %}" * 2_000 + "{% endfor %}",
+    LOOP + "{% if message.content == 'x' %}a{% else %}b{% endif %}" * 1_000 + "{% endfor %}",
     "{{ 'a'.replace('a', 'b' * 10) }}{{ ''.join(['a'] * 10) }}{{ 'a'.join(messages) }}{{ messages|sum }}",
     "{{ self }}{{ caller() }}{{ loop.index }}{{ varargs }}{% include 'x' %}",
     "{{ messages[0].__class__.__mro__ }}{{ lipsum.__globals__ }}{{ cycler.__init__ }}",
@@ -209,7 +270,15 @@ HOSTILE = [
 def test_hostile_templates_are_answered_soon(text: str) -> None:
     start = time.thread_time()
     assert isinstance(inspect_template(text), TemplateTraits)
-    assert time.thread_time() - start < 10
+    assert time.thread_time() - start < 5
+
+
+def test_a_trial_ends_at_its_deadline_whatever_fuel_is_left() -> None:
+    tree = parse_template("{% for a in range(60) %}{% for b in range(60) %}a{% endfor %}{% endfor %}")
+    builtins = frozenset({"range"})
+    late = run_trial(tree, {}, builtins, fuel=10**6, deadline=time.thread_time())
+    assert late.steps < run_trial(tree, {}, builtins, fuel=10**6).steps
+    assert len(late.pieces) < 60
 
 
 FRAGMENTS = st.sampled_from(

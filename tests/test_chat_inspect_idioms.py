@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import chat_observations as observed
-from tokenfacade.chat import thinking_tags
-from tokenfacade.chat.inspect import ThinkingToggle, inspect_template
+from tokenfacade.chat.inspect import inspect_template
 
 EACH = "{% for message in messages %}"
 END = "{% endfor %}"
@@ -42,6 +41,11 @@ BOTH_SHAPES = {
     "{% for p in c %}{{ show(p) }}{% endfor %}{% endif %}{% endmacro %}" + EACH + "{{ show(message.content) }}" + END,
 }
 
+BOTH_SHAPES["a loop that calls itself"] = (
+    "{% for m in messages recursive %}{% if m.content is string %}{{ m.content }}{% elif m.content is defined %}"
+    "{{ loop(m.content) }}{% elif m.type == 'text' %}{{ m.text }}{% endif %}{% endfor %}"
+)
+
 ONLY_STRINGS = {
     "printed": EACH + "{{ message.content }}" + END,
     "printed if it is a list": EACH
@@ -64,6 +68,34 @@ ONLY_STRINGS = {
     "only images are looked for": EACH
     + "{% if message.content is string %}{{ message.content }}{% else %}{% for p in message.content %}"
     "{% if p.type == 'image' %}<image>{% endif %}{% endfor %}{% endif %}" + END,
+}
+
+GROUPED = {
+    "messages in batches": "{% for some in messages|batch(2) %}{% for m in some %}{{ m.content }}{% endfor %}"
+    "{% endfor %}",
+    "messages by role": "{% for role, some in messages|groupby('role') %}{% for m in some %}{{ m.content }}"
+    "{% endfor %}{% endfor %}",
+    "messages by role, by name": "{% for group in messages|groupby('role') %}{{ group.grouper }}"
+    "{% for m in group.list %}{{ m.content }}{% endfor %}{% endfor %}",
+    "messages in a slice of one": "{% for some in messages|slice(1) %}{% for m in some %}{{ m.content }}{% endfor %}"
+    "{% endfor %}",
+    "messages in three slices": "{% for some in messages|slice(3) %}{% for m in some %}{{ m.content }}{% endfor %}"
+    "{% endfor %}",
+    "one of one": EACH + "{{ [message.content]|random }}" + END,
+    "the greatest": EACH + "{{ ([message]|max(attribute='role')).content }}" + END,
+    "the least": EACH + "{{ ([message]|min(attribute='role')).content }}" + END,
+    "a cycle": EACH + "{{ cycler(message).next().content }}{{ cycler('a', 'b').next() }}" + END,
+    "a cycle's present": EACH + "{% set c = cycler(message) %}{{ c.current.content }}{{ c.reset() or '' }}" + END,
+}
+ONLY_STRINGS |= GROUPED
+ONLY_STRINGS |= {
+    "by a key that nobody knows": EACH + "{{ message[key|default('content')] }}" + END,
+    "a sum": EACH + "{{ [[message.content]]|sum(start=[])|first }}" + END,
+}
+BOTH_SHAPES |= {
+    f"{name}, each either": text.replace("{{ m.content }}", EITHER.replace("message.", "m."))
+    for name, text in GROUPED.items()
+    if "{{ m.content }}" in text
 }
 
 ONLY_PARTS = {
@@ -93,6 +125,17 @@ def test_content_is_followed_to_where_it_comes_out(text: str, content_format: st
     for role in ("user", "assistant", "tool"):
         assert (role in traits.string_roles) == observed.takes_string(text, role)
         assert (role in traits.part_roles) == observed.takes_parts(text, role)
+
+
+@pytest.mark.parametrize("choice", ["messages|random", "messages|max(attribute='role')", "cycler(*messages).next()"])
+def test_a_value_that_nobody_knows_may_be_a_string_but_no_list_of_parts(choice: str) -> None:
+    traits = inspect_template("{{ (" + choice + ").content }}")
+    assert "user" in traits.string_roles
+    assert not traits.part_roles
+
+
+def test_what_is_printed_for_a_look_is_no_list_of_parts() -> None:
+    assert not inspect_template(EACH + "{{ message.content|pprint }}" + END).part_roles
 
 
 def test_roles_may_differ_in_what_they_take() -> None:
@@ -132,78 +175,6 @@ def test_a_template_that_takes_whatever_is_not_text_for_an_image_knows_images() 
 
 
 SHOWN = EACH + "<turn>{{ message.content }}" + END
-PROMPT = SHOWN + "{% if add_generation_prompt %}<turn>"
-
-
-@pytest.mark.parametrize(
-    ("text", "toggle", "opens"),
-    [
-        (PROMPT + "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}", "", 0),
-        (PROMPT + "{% if not enable_thinking|default(true) %}<think></think>{% endif %}", "", 0),
-        (PROMPT + "{% if thinking is defined and not thinking %}<think></think>{% else %}<think>{% endif %}", "", 1),
-        (PROMPT + "{% if thinking %}<think>{% else %}</think>{% endif %}", "off", 0),
-        ("{% if not thinking is defined %}{% set thinking = false %}{% endif %}" + PROMPT
-         + "{% if thinking %}<think>\n{% else %}</think>{% endif %}", "off", 0),
-        ("{% set on = enable_thinking if enable_thinking is defined else true %}" + PROMPT
-         + "{{ '<think>' if on else '<think></think>' }}", "", 1),
-        ("{% if thinking %}Write your thoughts between <think> and </think>.{% endif %}" + PROMPT, "off", 0),
-        ("{% if enable_thinking is false %}/no_think{% else %}/think{% endif %}" + PROMPT, "", 0),
-        ("{{ 'detailed thinking ' + ('on' if enable_thinking else 'off') }}" + PROMPT, "off", 0),
-        (PROMPT + "{% if disable_thinking %}<think></think>{% else %}<think>{% endif %}", "inverted", 1),
-        (PROMPT + "{% if thinking is not false %}<|START_THINKING|>"
-         + "{% else %}<|START_THINKING|><|END_THINKING|>{% endif %}", "", 1),
-    ],
-)  # fmt: skip
-def test_toggles_are_found_in_every_spelling(text: str, toggle: str, opens: int) -> None:
-    text += "{% endif %}" if "{% if add_generation_prompt %}" in text else ""
-    traits = inspect_template(text)
-    assert traits.thinking is not None
-    assert traits.thinking == ThinkingToggle(traits.thinking.variable, toggle != "off", toggle != "inverted")
-    assert traits.opens_thinking == bool(opens)
-    assert thinking_tags.ends_open(observed.generation_prompt(text)) == bool(opens)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        PROMPT + "<think>{% endif %}",
-        "Reasoning: {{ reasoning_effort }}" + PROMPT + "{% endif %}",
-        "{% if reasoning_effort == 'high' %}think hard{% elif reasoning_effort == 'low' %}be quick{% endif %}" + SHOWN,
-        "{% if thinking_budget == 0 %}do not think{% elif thinking_budget is defined %}think{% endif %}" + SHOWN,
-        "{% if citations %}<cite>{% endif %}" + SHOWN,
-        EACH + "{% if keep and message.x %}<think>{{ message.x }}</think>{% endif %}{{ message.content }}" + END,
-        EACH + "{% if message.thinking %}<think>{{ message.thinking }}</think>{% endif %}{{ message.content }}" + END,
-    ],
-)  # fmt: skip
-def test_levels_fields_and_other_switches_are_no_toggles(text: str) -> None:
-    assert inspect_template(text).thinking is None
-
-
-@pytest.mark.parametrize(
-    ("ending", "opens"),
-    [
-        *(
-            ("<think>", True),
-            ("<think>\n", True),
-            ("<thinking>\nFirst, ", True),
-            ("[THINK]", True),
-            ("<seed:think>", True),
-        ),
-        *(
-            ("◁think▷", True),
-            ("<|START_THINKING|>", True),
-            ("<|channel|>analysis<|message|>", True),
-            ("<|think|>", True),
-        ),
-        *(("<think></think>", False), ("</think>", False), ("[THINK][/THINK]", False), ("<tool>", False), ("", False)),
-        *(("<|START_THINKING|><|END_THINKING|>", False), ("◁think▷◁/think▷", False), ("<think><|im_end|>", False)),
-        ("<|inner_prefix|><|inner_suffix|>", False),
-    ],
-)
-def test_a_thinking_tag_is_open_at_the_end_until_it_is_closed(ending: str, opens: bool) -> None:  # noqa: FBT001
-    text = PROMPT + "{{ '" + ending.replace("\n", "\\n") + "' }}{% endif %}"
-    assert inspect_template(text).opens_thinking is opens
-    assert not inspect_template(SHOWN).opens_thinking
 
 
 @pytest.mark.parametrize(
@@ -229,6 +200,28 @@ def test_tools_are_supported_where_they_reach_the_output(text: str, tools: bool)
     assert inspect_template(text + SHOWN).supports_tools is tools is observed.takes_tools(text + SHOWN)
     documents = (text + SHOWN).replace("tools", "documents").replace("function", "title").replace("title.", "")
     assert not inspect_template(documents).supports_tools
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        *("{{ d.page_content }}", "{{ d['body'] }}", "{{ d.data|tojson }}", "{{ d.get('snippet') }}", "{{ d }}"),
+        *(
+            "{% if 'passage' in d %}{{ d.passage }}{% endif %}",
+            "{% for k, v in d.items() %}{{ k }}: {{ v }}{% endfor %}",
+        ),
+        *("{{ show(d) }}", "{{ show(*[d]) }}", "{{ show(**{'d': d}) }}", "{{ list(*[1, d], **{'x': d}) }}"),
+        *("{{ all(d=d) }}", "{{ all(**{'d': d}) }}", "{{ (dict(**{'x': d})).x.title }}"),
+    ],
+)
+def test_documents_are_supported_where_any_key_of_them_comes_out(shown: str) -> None:
+    macros = (
+        "{% macro show(d) %}{{ d.title }}{% endmacro %}{% macro list() %}{{ varargs|length }}{{ kwargs.x.text }}"
+        "{% endmacro %}{% macro all() %}{% for k, v in kwargs.items() %}{{ v.title }}{% endfor %}{% endmacro %}"
+    )
+    text = macros + "{% for d in documents or [] %}" + shown + "{% endfor %}" + SHOWN
+    assert inspect_template(text).supports_documents
+    assert not inspect_template(text.replace(shown, "{{ d|length }}")).supports_documents
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -125,6 +126,40 @@ def test_a_deadline_holds_whatever_the_clock_says() -> None:
     assert time.process_time() - start < 0.1 + LITTLE
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{% for c in m.content %}{{ c }}{% endfor %}",
+        "{{ m.content|list|join }}",
+        "{{ m.content|replace('a', 'x') }}",
+        "{{ m.content|replace('', 'x') }}",
+        "{{ m.content.split('a')|join('x') }}",
+        "{{ m.content.replace('a', 'x').replace('b', 'y').split('x')|join('z') }}",
+        "{{ m.content.replace('a', 'x').replace('b', 'y')[::-1] }}",
+        "{{ ('<' ~ m.content ~ '>')|replace('a', 'xyz') }}",
+    ],
+)
+def test_an_account_of_who_said_what_meets_the_same_limits(said: str) -> None:
+    template = ChatTemplate("{% for m in messages %}" + said + "{% endfor %}", limits=TemplateLimits(max_seconds=0.1))
+    start = time.thread_time()
+    with contextlib.suppress(TemplateLimitError):
+        template.render_traced([{"role": "user", "content": "ab" * 400_000}])
+    assert time.thread_time() - start < 0.1 + LITTLE
+
+
+def test_comparing_what_chats_hold_meets_no_limit() -> None:
+    template = ChatTemplate(
+        "{{ messages[-1] in messages }} {{ messages == messages|list }} {{ (messages|groupby('role'))|length }} "
+        "{{ messages|map(attribute='content')|unique|list|length }} "
+        "{{ messages|map(attribute='content')|sort|length }} "
+        "{{ messages|list|count }} {{ (messages|map(attribute='id')|unique|list)|length }}"
+    )
+    messages = [
+        {"role": ("user", "assistant")[at % 2], "content": f"{at} wörld " * 100, "id": at} for at in range(5_000)
+    ]
+    assert template.render(messages) == "True True 2 5000 5000 5000 5000"
+
+
 def test_a_limit_is_of_one_rendering() -> None:
     template = ChatTemplate("{{ 'x' * 90 }}", limits=TemplateLimits(max_output=100))
     assert {template.render(MESSAGES) for _ in range(100)} == {"x" * 90}
@@ -137,8 +172,8 @@ def test_limits_are_positive(limits: tuple[int, float]) -> None:
 
 
 def test_a_template_may_be_long_but_not_endless() -> None:
-    assert ChatTemplate("x" * 100_000).render(MESSAGES) == "x" * 100_000
-    with pytest.raises(TemplateSyntaxError, match="more than 131072 characters"):
+    assert ChatTemplate("x" * 65_000).render(MESSAGES) == "x" * 65_000
+    with pytest.raises(TemplateSyntaxError, match="more than 65536 characters"):
         ChatTemplate("x" * 1_000_000)
 
 

@@ -205,3 +205,18 @@ def test_any_other_role_is_marked(role: Any) -> None:
 def test_only_the_role_of_a_message_itself_is_spared() -> None:
     (message,) = said_by_messages([{"role": "user", "content": [{"role": "user"}]}])
     assert holds_message(message["content"][0]["role"])
+
+
+def test_empty_texts_leave_no_empty_spans() -> None:
+    parts = ["a", MessageText(""), "b", MessageText("c"), MessageText(""), MessageText("d"), "", MessageText("")]
+    assert message_spans(join_texts(parts)) == ((2, 4),)
+    assert message_spans(join_texts(["a", MessageText("x", ((0, 0),)), "b"])) == ()
+    assert message_spans(join_texts([MessageText("a"), "b", MessageText("c")])) == ((0, 1), (2, 3))
+
+
+def test_a_text_in_very_many_pieces_is_all_said() -> None:
+    text = MessageText("<" + "ab" * 300_000, ((1, 600_001),))
+    assert message_spans(text.replace("a", "x")) == ((0, 600_001),)
+    assert text.replace("a", "x") == str.replace(text, "a", "x")
+    assert text[::-1] == str.__getitem__(text, slice(None, None, -1))
+    assert text.split("a") == str.split(text, "a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,9 @@ def reprs_of(messages: list[dict[str, Any]]) -> list[str]:
     """The Python reprs that a template would print if it printed a content, or a part of one, as it stands."""
     contents = [message["content"] for message in messages if isinstance(message["content"], list | dict)]
     parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, dict)]
-    return [repr(value) for value in (*contents, *parts) if value]
+    # The repr of {"it's": "it's"} is JSON, too.
+    shown = ((repr(value), value) for value in (*contents, *parts) if value)
+    return [text for text, value in shown if text != json.dumps(value, ensure_ascii=False)]
 
 
 @needs_data

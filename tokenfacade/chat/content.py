@@ -58,6 +58,14 @@ class _UnfitError(ValueError):
     """What can't be shaped, said without the message's place."""
 
 
+class _UnknownTypeError(_UnfitError):
+    """A part of a type that isn't known here."""
+
+    def __init__(self, problem: str, *, kind: str | None) -> None:
+        super().__init__(problem)
+        self.kind = kind
+
+
 def shape_messages(messages: Sequence[Mapping[str, Any]], traits: TemplateTraits) -> list[Mapping[str, Any]]:
     """The messages as a template with these traits reads them.
 
@@ -141,7 +149,7 @@ def _shape_content(content: Any, message: Mapping[str, Any], traits: TemplateTra
     if is_data and role in traits.mapping_roles:
         return content
     if isinstance(content, (list, tuple)) and not is_data:
-        return _shape_parts(content, traits) if reads_parts else _joined(content)
+        return _shape_parts(content, traits) if reads_parts else _joined(content, role, traits)
     rebuilt = plain(content)
     if rebuilt is None or type(rebuilt) in (int, float):
         return content
@@ -171,9 +179,21 @@ def _shape_parts(parts: Sequence[Any], traits: TemplateTraits) -> Sequence[Any]:
     return [part for part in shaped if part is not None]
 
 
-def _joined(parts: Sequence[Any]) -> str:
-    """The texts of the parts, for a template that prints the content."""
-    shaped = [_shape_part(part, frozenset()) for part in parts]
+def _joined(parts: Sequence[Any], role: str | None = None, traits: TemplateTraits | None = None) -> str:
+    """The texts of the parts, for a template that prints the content.
+
+    The role and the traits are for the error: what the template doesn't take from this role it may take from another.
+    """
+    try:
+        shaped = [_shape_part(part, frozenset()) for part in parts]
+    except _UnknownTypeError as unknown:
+        if role is None or traits is None or not _reads_type(unknown.kind, traits):
+            raise
+        takers = ", ".join(sorted(traits.part_roles))
+        raise _UnfitError(
+            f"has a part of type {unknown.kind!r:.40}, which this chat template doesn't take from the role {role!r}: "
+            f"from that it takes text only, and parts of other types from {takers}"
+        ) from None
     if not all("text" in part for part in shaped if part is not None):
         raise _UnfitError("has a text part without a text")
     return "\n".join([part["text"] for part in shaped if part is not None])
@@ -197,7 +217,15 @@ def _shape_part(part: Any, known: frozenset[str]) -> Any:
         if other in known:
             return {**fields, "type": other}
     knows = ", ".join(sorted(known | {"text"}))
-    raise _UnfitError(f"has a part of type {kind!r:.40}, which this chat template doesn't know; it knows: {knows}")
+    raise _UnknownTypeError(
+        f"has a part of type {kind!r:.40}, which this chat template doesn't know; it knows: {knows}", kind=kind
+    )
+
+
+def _reads_type(kind: str | None, traits: TemplateTraits) -> bool:
+    """Whether the template knows the type, or another for the same medium, in the content of some role."""
+    same = next((kinds for kinds in _MEDIA if kind in kinds), (kind,))
+    return not traits.part_types.isdisjoint(same)
 
 
 def _shape_text(part: Any, fields: Mapping[str, Any], kind: str) -> Any:

@@ -11,13 +11,17 @@ from typing import Any
 
 from tokenfacade.chat.limits import LONG, Budget
 
-COMPARING = frozenset({"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip"})
+_COMPARING = frozenset({"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip"})
 """The methods of strings that may compare each character with each one of their argument."""
 
 _WIDENING = frozenset({"center", "expandtabs", "ljust", "rjust", "to_bytes", "zfill"})
 _SLOW = frozenset({"striptags", "unescape"})  # of escaped text
 _SPLITTING = frozenset({"rsplit", "split", "splitlines"})
-_TAKING_ANY_ITERABLE = frozenset({"from_bytes", "join"})
+_TAKING_ANY_ITERABLE = frozenset({"from_bytes", "fromkeys", "join"})
+_TAKING_SEVERAL = frozenset({"endswith", "startswith"})
+SEARCHING = _COMPARING | _TAKING_SEVERAL
+"""The methods of strings that take longer for a large argument."""
+
 _WHITE_SPACE = (
     " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
@@ -50,9 +54,11 @@ def charge_method(
     budget.spend(size)
     if not isinstance(value, str | bytes | int):
         # Counting or finding a value in a list compares it with each element.
-        budget.weigh(value)
-        budget.weigh(given)
-    elif name in COMPARING:
+        budget.weigh_comparison(value)
+        budget.weigh_comparison(given)
+    elif name in _TAKING_SEVERAL:
+        budget.weigh_comparison(given)
+    elif name in _COMPARING:
         budget.check_comparisons(size * _longest(given))
     elif name in _SLOW:
         budget.check_elements(size)
@@ -76,8 +82,8 @@ def charge_method(
     elif name in ("decode", "encode") and size > LONG and not _FAST_ENCODINGS.issuperset(_words(given)):
         # Punycode, and so the names of domains, take the square of the length.
         budget.check_comparisons(size * size)
-    elif name == "fromkeys":
-        budget.weigh(given)
+    elif name == "fromkeys" and args and isinstance(args[0], Iterable):
+        budget.check_keys(args[0])
     return args
 
 

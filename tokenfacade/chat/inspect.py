@@ -2,7 +2,7 @@
 
 The tree is run on conversations whose words are unknown (see `jinja_trial`), so the answers hold for any words, and say
 what the template does, not how it is spelled: aliases, macros and loops over parts of the messages are followed as they
-run. Nothing is rendered, and the steps are counted.
+run. Nothing is rendered, and the steps and their time are limited.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from jinja2 import TemplateError, meta, nodes
 
-from tokenfacade.chat import jinja_environment, template_questions
+from tokenfacade.chat import jinja_environment, template_questions, thinking_questions
 from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
 from tokenfacade.chat.template_questions import ContentShapes, TrialRuns
 from tokenfacade.errors import TemplateSyntaxError
@@ -35,12 +35,15 @@ class ThinkingToggle:
     Attributes:
         variable: Its name, such as ``"enable_thinking"`` or ``"thinking"``.
         default: Whether thinking is on when it isn't given, or at least not switched off.
-        on: The value that switches thinking on; False for one such as ``disable_thinking``.
+        on: The value that switches thinking on: True, False for one such as ``disable_thinking``, or a word, such as
+            ``"enabled"``.
+        off: The value that switches it off.
     """
 
     variable: str
     default: bool
-    on: bool = True
+    on: bool | str = True
+    off: bool | str = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class TemplateTraits:
 def inspect_template(text: str) -> TemplateTraits:
     """What the template expects.
 
-    The first time it takes 5 to 100 ms for each template; the answer is kept.
+    The first time it takes 5 to 200 ms for each template; the answer is kept.
 
     Raises:
         TemplateSyntaxError: The text is not a template.
@@ -110,7 +113,7 @@ def inspect_template(text: str) -> TemplateTraits:
         content_format="openai" if "user" in shapes.part_roles else "string",
         part_types=template_questions.part_types(runs, shapes),
         thinking=_toggle(runs, variables, shapes),
-        opens_thinking=template_questions.opens_thinking(runs, shapes),
+        opens_thinking=thinking_questions.opens_thinking(runs, shapes),
         supports_tools=template_questions.supports_tools(runs, shapes),
         supports_documents=template_questions.supports_documents(runs, shapes),
         supports_system_role="system" in shapes.part_roles | shapes.string_roles,
@@ -152,8 +155,8 @@ def _arguments(tree: nodes.Template, variables: frozenset[str]) -> frozenset[str
 
 
 def _toggle(runs: TrialRuns, variables: frozenset[str], shapes: ContentShapes) -> ThinkingToggle | None:
-    found = template_questions.thinking_toggle(runs, variables, shapes)
-    return None if found is None else ThinkingToggle(found.variable, found.default, found.on)
+    found = thinking_questions.thinking_toggle(runs, variables, shapes)
+    return None if found is None else ThinkingToggle(found.variable, found.default, found.on, found.off)
 
 
 def _is_generation(block: nodes.CallBlock) -> bool:

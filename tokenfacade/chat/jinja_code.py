@@ -43,9 +43,14 @@ _READS_VARIABLES = (nodes.Block, nodes.Extends, nodes.Include, nodes.Import, nod
 
 _LOOP_FIELDS = {"index0": "w.index0", "index": "w.index0 + 1", "first": "w.index0 == 0", "last": "w.last"}
 _INLINE_TESTS = frozenset({"defined", "undefined", "none", "string"})
+_NO_LITERALS = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter)
+"""What ``is`` may follow; Python warns of literals there."""
+
 _LONG = 4096
 _MOST_JOINED = 8
 """Strings that are joined before their length is counted: all that was joined before is copied for each."""
+_MOST_INLINE = 8
+"""Comparisons in a row that are each written out: so much code takes long to compile."""
 _SHORT = 64
 
 
@@ -141,13 +146,13 @@ class ChatCodeGenerator(CodeGenerator):
             super().visit_Test(node, frame)
         elif node.name == "string":
             self._write_around("isinstance(", node.node, ", str)", frame)
-        elif node.name == "none":
+        elif node.name == "none" and isinstance(node.node, _NO_LITERALS):
             self._write_around("(", node.node, " is None)", frame)
         elif isinstance(node.node, nodes.Name):
             reference = frame.symbols.ref(node.node.name)
             negation = "not " if node.name == "undefined" else ""
             self.write(f"({negation}({reference} is not missing and not isinstance({reference}, Undefined)))")
-        elif is_plain_name(key):
+        elif node.name != "none" and is_plain_name(key):
             is_attribute = isinstance(node.node, nodes.Getattr)
             negation = "not " if node.name == "undefined" else ""
             holder: nodes.Expr = node.node.node  # type: ignore[attr-defined]
@@ -210,6 +215,8 @@ class ChatCodeGenerator(CodeGenerator):
             is_search = operand.op in ("in", "notin")
             if is_constant(operand.expr) or isinstance(operand.expr, nodes.Compare | nodes.Test | nodes.Not):
                 self.visit(operand.expr, frame)
+            elif len(node.ops) > _MOST_INLINE:
+                self._write_around("searched(" if is_search else "compared(", operand.expr, ")", frame)
             elif is_search:
                 self._write_around(
                     "(w if type(w := ",

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 MOST_COMPILED = 256
 """Templates that stay compiled; each takes some 100 kB, and 2 to 40 ms to compile again."""
 
-MAX_TEMPLATE = 2**17
-"""Characters of a template: some ten times the longest in use. More would take seconds to compile."""
+MAX_TEMPLATE = 2**16
+"""Characters of a template: twice the longest in use. More would take seconds to compile."""
 
 _HUGE_NUMBER = re.compile("0[xob][0-9a-f_]{20000}", re.IGNORECASE)
 _FILE_NAME = "<template>"

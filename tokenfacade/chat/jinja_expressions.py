@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,18 +16,19 @@ from tokenfacade.chat import jinja_functions as functions
 from tokenfacade.chat import jinja_operations as operations
 from tokenfacade.chat.jinja_symbols import (
     LARGEST_NUMBER,
-    LONGEST_TEXT,
     MOST_PIECES,
     Builtin,
     Method,
     Namespace,
     OutOfFuel,
+    Piece,
     Sample,
     Several,
     Text,
     TrialFailure,
     Undefined,
     Unknown,
+    bounded,
     is_textual,
     joined,
     likely,
@@ -33,11 +36,15 @@ from tokenfacade.chat.jinja_symbols import (
     sources_of,
     text_of,
     truth_of,
+    unknown_of,
     words_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+STEPS_BETWEEN_LOOKS = 128
+"""How many steps the trial takes between two looks at the clock."""
 
 ARITHMETIC: Mapping[type[nodes.BinExpr], Callable[[Any, Any], Any]] = {
     nodes.Sub: operator.sub,
@@ -70,9 +77,12 @@ class Questions:
 class Expressions:
     """Evaluates expressions; statements and macros are `Trial`'s."""
 
-    def __init__(self, arguments: Mapping[str, Any], builtins: frozenset[str], *, fuel: int) -> None:
+    def __init__(
+        self, arguments: Mapping[str, Any], builtins: frozenset[str], *, fuel: int, deadline: float = math.inf
+    ) -> None:
         self.questions = Questions()
         self.fuel = fuel
+        self._deadline = deadline
         self._scopes: list[dict[str, Any]] = [{}]
         self._namespaces: list[Namespace] = []
         self._arguments = arguments
@@ -89,10 +99,14 @@ class Expressions:
         return namespace
 
     def spend(self, steps: int = 1) -> None:
-        """Pays for steps. Raises: OutOfFuel."""
+        """Pays for steps. Raises: OutOfFuel, also after the deadline: not all steps take the same time."""
+        before = self.fuel
         self.fuel -= steps
-        if self.fuel < 0:
+        if self.fuel < 0 or (before // STEPS_BETWEEN_LOOKS != self.fuel // STEPS_BETWEEN_LOOKS and self._is_late()):
             raise OutOfFuel
+
+    def _is_late(self) -> bool:
+        return time.thread_time() > self._deadline
 
     def ask(self, value: Any) -> bool | Unknown:
         """The truth of a value, which counts as a question if it isn't known."""
@@ -108,10 +122,13 @@ class Expressions:
 
     def text(self, *values: Any) -> str | Text:
         """The values printed one after the other."""
-        pieces = [piece for value in values for piece in islice(pieces_of(value), MOST_PIECES)]
-        text = text_of(pieces[:MOST_PIECES])
-        self.spend(1 + len(pieces) // 16)
-        return text[:LONGEST_TEXT] if isinstance(text, str) else text
+        return self.joined_text(piece for value in values for piece in islice(pieces_of(value), MOST_PIECES))
+
+    def joined_text(self, pieces: Iterable[Piece]) -> str | Text:
+        """The first of the pieces as one text, paid for."""
+        kept = list(bounded(pieces))
+        self.spend(1 + len(kept) // 16 + sum(len(piece.literal) for piece in kept) // 256)
+        return text_of(kept)
 
     def item(self, owner: Any, key: Any) -> Any:
         """What ``owner[key]`` is."""
@@ -174,6 +191,7 @@ class Expressions:
         if isinstance(owner, Undefined):
             raise TrialFailure("a part of what isn't there")
         if isinstance(owner, (str, list, tuple)) and all(bound is None or type(bound) is int for bound in bounds):
+            self.spend(len(owner) // (256 if isinstance(owner, str) else 16))
             return owner[slice(*bounds)] if bounds[2] != 0 else Unknown()
         if owner is None or isinstance(owner, (int, float, Mapping)):
             raise TrialFailure("only texts and lists have parts")
@@ -205,7 +223,7 @@ class Expressions:
         right_truth = self.ask(right)
         if right_truth is False:
             return False
-        return Unknown(sources_of(left) | sources_of(right), likely=likely(truth) and likely(right_truth))
+        return unknown_of(left, right, likely=likely(truth) and likely(right_truth))
 
     def _or(self, node: nodes.Or) -> Any:
         left = self.evaluate(node.left)
@@ -245,7 +263,7 @@ class Expressions:
         if isinstance(right, Sample) and name in ("in", "notin") and isinstance(left, str):
             self.questions.keys.add(left)
         if name in ("in", "notin"):
-            return operations.negated(operations.contains(right, left), name == "notin")
+            return operations.negated(operations.contains(self, right, left), name == "notin")
         if name in ("eq", "ne"):
             return operations.negated(operations.equal(left, right), name == "ne")
         if isinstance(left, (Unknown, Text)) or isinstance(right, (Unknown, Text)):
@@ -253,8 +271,9 @@ class Expressions:
         return bool(operations.guarded(COMPARISONS[name], left, right))
 
     def _note(self, source: str, constant: Any) -> None:
-        constants: Iterable[Any] = constant if isinstance(constant, (list, tuple)) else (constant,)
-        for value in islice(constants, MOST_PIECES):
+        constants = list(constant[:MOST_PIECES]) if isinstance(constant, (list, tuple)) else [constant]
+        self.spend(len(constants) // 4)
+        for value in constants:
             if isinstance(value, bool):
                 self.questions.truths.add(source)
             elif isinstance(value, (str, int, float)):
@@ -276,14 +295,14 @@ class Expressions:
         if is_textual(left) and isinstance(node, nodes.Mod):
             return self.text(left, *(right if isinstance(right, tuple) else (right,)))
         if isinstance(node, nodes.Mul) and not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
-            return left if isinstance(right, (int, Unknown)) else Unknown(sources_of(left) | sources_of(right))
+            return left if isinstance(right, (int, Unknown)) else unknown_of(left, right)
         return self._calculated(ARITHMETIC[type(node)], left, right)
 
     _sub = _mul = _div = _floordiv = _mod = _binary
 
     def _calculated(self, operation: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
         if isinstance(left, (Unknown, Several)) or isinstance(right, (Unknown, Several)):
-            return Unknown(sources_of(left) | sources_of(right))
+            return unknown_of(left, right)
         if isinstance(left, (list, tuple)) and type(left) is type(right):
             self.spend(len(left) + len(right))
         result = operations.guarded(operation, left, right)
@@ -316,4 +335,11 @@ class Expressions:
 
     def _call_arguments(self, node: nodes.Call | nodes.Filter) -> tuple[list[Any], dict[str, Any]]:
         positional = [self.evaluate(argument) for argument in node.args]
-        return positional, {str(pair.key): self.evaluate(pair.value) for pair in node.kwargs}
+        named = {str(pair.key): self.evaluate(pair.value) for pair in node.kwargs}
+        if node.dyn_args is not None:
+            positional += operations.paid_items_of(self, self.evaluate(node.dyn_args))
+        further = None if node.dyn_kwargs is None else self.evaluate(node.dyn_kwargs)
+        if isinstance(further, Mapping):
+            self.spend(len(further) // 16)
+            named |= {str(key): value for key, value in further.items()}
+        return positional, named

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
+from jinja2.filters import make_attrgetter, make_multi_attrgetter
 
 from tokenfacade.chat.costs import charge_percent, charge_replace
 
@@ -13,10 +15,69 @@ if TYPE_CHECKING:
     from tokenfacade.chat.limits import Budget
 
 
+NUMBER = 8
+"""What an integer takes, in characters."""
+
+_ATTRIBUTE_AT = {"groupby": 0, "max": 1, "min": 1, "sort": 2, "unique": 1}
+"""Which argument tells the attribute that a filter compares."""
+
+
 @pass_context
 def to_text(context: ChatContext, value: Any) -> str:
     """The value as a string, which a string is already."""
     return value if isinstance(value, str) else context.text(value)
+
+
+def listed(context: ChatContext, values: Any) -> list[Any]:
+    """What there is, as a list."""
+    if isinstance(values, str):
+        context.budget.check_elements(len(values))
+    elif isinstance(values, range):
+        context.budget.charge(NUMBER * len(values))
+    return list(values)
+
+
+def check_attribute(budget: Budget, attribute: object, times: int = 1) -> int:
+    """Refuse to follow a path of names that is too long, so many times."""
+    if not isinstance(attribute, str):
+        return 1
+    budget.check_width(len(attribute))
+    parts = 1 + attribute.count(".") + attribute.count(",")
+    budget.check_elements(parts * times)
+    return parts
+
+
+def attribute_values(context: ChatContext, values: Any, attribute: Any, default: Any = None) -> list[Any]:
+    """The attribute of each value."""
+    items = listed(context, values)
+    check_attribute(context.budget, attribute, len(items))
+    return list(map(make_attrgetter(context.environment, attribute, default=default), items))
+
+
+def check_compared(name: str, context: ChatContext, value: Any, /, *args: Any, **kwargs: Any) -> None:
+    """Count what sorting, grouping and the like compares, of which Jinja makes a lower-case copy."""
+    budget = context.budget
+    if name == "dictsort":
+        by = kwargs.get("by", args[1] if len(args) > 1 else "key")
+        compared = listed(context, value.values() if by == "value" else value) if isinstance(value, Mapping) else []
+    elif not isinstance(value, Iterable):
+        return
+    else:
+        at = _ATTRIBUTE_AT[name]
+        attribute = kwargs.get("attribute", args[at] if len(args) > at else None)
+        if attribute is None:
+            compared = listed(context, value)
+        elif name == "sort":
+            items = listed(context, value)
+            check_attribute(budget, attribute, len(items))
+            compared = list(map(make_multi_attrgetter(context.environment, attribute), items))
+        else:
+            default = kwargs.get("default", args[1] if len(args) > 1 else None) if name == "groupby" else None
+            compared = attribute_values(context, value, attribute, default)
+    size = budget.weigh_text(compared)
+    budget.check_comparisons(size * len(compared).bit_length())
+    if name == "unique":
+        budget.check_keys(compared)
 
 
 def check_format(context: ChatContext, value: Any, /, *args: Any, **kwargs: Any) -> None:

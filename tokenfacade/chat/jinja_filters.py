@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import update_wrapper
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
 from jinja2.exceptions import TemplateError
-from jinja2.filters import make_attrgetter
 from jinja2.utils import _PassArg, generate_lorem_ipsum
 
 from tokenfacade.chat.costs import charge_method
 from tokenfacade.chat.jinja_filter_checks import (
+    NUMBER,
+    attribute_values,
+    check_attribute,
+    check_compared,
     check_format,
     check_indent,
     check_int,
@@ -22,6 +25,7 @@ from tokenfacade.chat.jinja_filter_checks import (
     check_replace,
     check_urlize,
     check_wordwrap,
+    listed,
     to_text,
 )
 from tokenfacade.chat.jinja_runtime import ChatContext, ChatNamespace
@@ -61,7 +65,6 @@ _SLOW = frozenset({"int", "pprint", "striptags", "title", "urlencode", "urlize",
 _WIDENING = frozenset({"batch", "center", "round", "slice", "truncate", "wordwrap"})
 """The filters that take a number which could be too large."""
 
-_NUMBER = 8  # what an integer takes, in characters
 _FEW = 1024  # elements that cost no more than a step
 _SHORT = 64  # characters of a string that costs no more than a step
 _POINTER = 2  # what an element of a list takes, in characters
@@ -93,7 +96,7 @@ def set_up(environment: ChatEnvironment) -> None:
     }
     tests: dict[str, Any] = environment.tests
     for name in _COMPARING_TESTS:
-        tests[name] = _counted_test(tests[name])
+        tests[name] = _counted_test(name, tests[name])
     for name in ("lower", "upper"):
         tests[name] = _printing_test(tests[name])
     environment.globals |= {
@@ -126,14 +129,18 @@ class TemplateDict:
 
     @pass_context
     def __call__(self, context: ChatContext, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        context.budget.weigh((args, kwargs))
+        args = tuple(map(_pairs, args))
+        context.budget.weigh_comparison((args, kwargs))
+        for pairs in args:
+            if isinstance(pairs, list):
+                context.budget.check_keys(pair[0] for pair in pairs if isinstance(pair, list | tuple) and pair)
         made = dict(*args, **kwargs)
         context.budget.weigh(made)
         return made
 
     @pass_context
     def fromkeys(self, context: ChatContext, /, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        context.budget.weigh(args)
+        args = charge_method(context.budget, dict, "fromkeys", args, kwargs)
         made = dict.fromkeys(*args, **kwargs)
         context.budget.weigh(made)
         return made
@@ -182,8 +189,8 @@ def trim(context: ChatContext, value: Any, chars: str | None = None) -> str:
 def join(context: ChatContext, value: Any, d: Any = "", attribute: str | int | None = None) -> str:
     """Join what there is with a separator."""
     if attribute is not None:
-        value = map(make_attrgetter(context.environment, attribute), value)
-    parts = [to_text(context, part) for part in _listed(context, value)]
+        value = attribute_values(context, value, attribute)
+    parts = [to_text(context, part) for part in listed(context, value)]
     separator = to_text(context, d)
     context.budget.charge(len(separator) * len(parts) + sum(map(len, parts)))
     if context.eval_ctx.autoescape:
@@ -198,26 +205,26 @@ def join(context: ChatContext, value: Any, d: Any = "", attribute: str | int | N
 def total(context: ChatContext, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
     """The sum of what there is."""
     if attribute is not None:
-        iterable = map(make_attrgetter(context.environment, attribute), iterable)
-    values = _listed(context, iterable)
+        iterable = attribute_values(context, iterable, attribute)
+    values = listed(context, iterable)
     # Each sum of lists is a new list.
     sizes = [len(part) for part in (start, *values) if isinstance(part, list | tuple)]
     context.budget.charge(sum(sizes) * len(sizes))
     return sum(values, start)
 
 
-def _listed(context: ChatContext, values: Any) -> list[Any]:
-    if isinstance(values, str):
-        context.budget.check_elements(len(values))
-    elif isinstance(values, range):
-        context.budget.charge(_NUMBER * len(values))
-    return list(values)
+def _pairs(given: Any) -> Any:
+    """What a mapping is made of, with each iterator as a list."""
+    if isinstance(given, Mapping | str) or not isinstance(given, Iterable):
+        return given
+    return [list(pair) if isinstance(pair, Iterator) else pair for pair in given]
 
 
 def _counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """The filter, with what it is given weighed and what it makes counted."""
     pass_arg = _PassArg.from_obj(function)
     is_slow, is_widening, is_taking_apart = name in _SLOW, name in _WIDENING, name in _TAKING_APART
+    is_comparing = name in _COMPARING
 
     def counted(context: ChatContext, value: Any, /, *args: Any, **kwargs: Any) -> Any:
         budget = context.budget
@@ -229,16 +236,20 @@ def _counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         elif name in _PRINTING:
             size = budget.weigh_text(value)
             budget.check_elements(size if is_slow else 0)
-        elif name in _COMPARING:
+        elif is_comparing:
+            if isinstance(value, Iterator):
+                value = list(value)
             budget.weigh(value)
         if isinstance(value, range):
             # Its numbers are made now.
-            budget.charge(_NUMBER * len(value))
+            budget.charge(NUMBER * len(value))
         given = (*args, *kwargs.values())
         if given:
             budget.weigh(given)
         if is_widening:
             _check_widths(budget, value, given)
+        if is_comparing:
+            check_compared(name, context, value, *args, **kwargs)
         result = function(*_first(pass_arg, context), value, *args, **kwargs)
         if type(value) is GeneratorType:
             budget.check_chain(value, result)
@@ -265,6 +276,7 @@ def _ticking(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(value, str):
             budget.check_elements(len(value))
         budget.weigh((args, kwargs))
+        check_attribute(budget, kwargs.get("attribute", args[0] if args else None))
         # A short list is one step, a generator has paid already; what is no iterable is left to the filter.
         is_long = type(value) not in (list, GeneratorType) or (type(value) is list and len(value) > _FEW)
         source = _stepping(value, budget.tick) if is_long and value and isinstance(value, Iterable) else value
@@ -283,12 +295,15 @@ def _stepping(values: Iterable[Any], tick: Callable[[], object]) -> Iterator[Any
         yield value
 
 
-def _counted_test(function: Callable[..., bool]) -> Callable[..., bool]:
+def _counted_test(name: str, function: Callable[..., bool]) -> Callable[..., bool]:
     """The test, with what it compares with counted."""
+    is_search = name == "in"
 
     @pass_context
     def counted(context: ChatContext, value: Any, other: Any) -> bool:
-        return function(value, context.searched(other) if type(other) is not str or len(other) > LONG else other)
+        if type(other) is not str or len(other) > LONG:
+            other = context.searched(other) if is_search else context.compared(other)
+        return function(value, other)
 
     return counted
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from tokenfacade.chat.jinja_symbols import (
+    CYCLED,
     Builtin,
     Method,
     Namespace,
@@ -22,6 +23,7 @@ from tokenfacade.chat.jinja_symbols import (
     pieces_of,
     sources_of,
     text_of,
+    unknown_of,
 )
 
 TEXT_METHODS = frozenset(
@@ -38,6 +40,7 @@ class Run(Protocol):
 
     def ask(self, value: Any) -> bool | Unknown: ...
     def text(self, *values: Any) -> str | Text: ...
+    def joined_text(self, pieces: Iterable[Piece]) -> str | Text: ...
     def compare(self, name: str, left: Any, right: Any) -> bool | Unknown: ...
     def item(self, owner: Any, key: Any) -> Any: ...
     def spend(self, steps: int = 1) -> None: ...
@@ -55,6 +58,13 @@ def guarded(operation: Callable[..., Any], *operands: Any) -> Any:
         raise TrialFailure(str(error)) from error
 
 
+def along(run: Run, value: Any, attribute: Any) -> Any:
+    """The attribute of an attribute ..., with dots between their names, as filters take them."""
+    for name in str(attribute).split(".") if isinstance(attribute, str) else [attribute]:
+        value = run.item(value, int(name) if isinstance(name, str) and name.isdecimal() and name.isascii() else name)
+    return value
+
+
 def negated(truth: bool | Unknown, condition: bool) -> bool | Unknown:  # noqa: FBT001 - truth values are its subject
     """The opposite of the truth if the condition holds."""
     if isinstance(truth, Unknown):
@@ -66,7 +76,8 @@ def has_method(owner: Any, name: str) -> bool:
     if is_textual(owner):
         return name in TEXT_METHODS
     if isinstance(owner, Mapping):
-        return name in MAPPING_METHODS or (name == "cycle" and "index0" in owner)
+        called = ("next", "reset") if CYCLED in owner else ("cycle",) if "index0" in owner else ()
+        return name in MAPPING_METHODS or name in called
     return isinstance(owner, (list, tuple, Several)) and name in LIST_METHODS
 
 
@@ -77,12 +88,14 @@ def item(owner: Any, key: Any) -> Any:
     if isinstance(owner, Several):
         return owner.item if isinstance(key, (int, Unknown)) else Undefined()
     if isinstance(owner, Mapping):
-        return owner.get(key, Undefined()) if is_known(key) else Unknown(sources_of(owner))
+        return owner.get(key, Undefined()) if is_known(key) else unknown_of(owner)
     if isinstance(owner, Text):
         return _character(owner) if isinstance(key, (int, Unknown)) else Undefined()
+    if isinstance(owner, tuple) and len(owner) == 2 and key in ("grouper", "list"):
+        return owner[key == "list"]
     if isinstance(owner, (str, list, tuple)):
         if isinstance(key, Unknown):
-            return Unknown(sources_of(owner))
+            return owner[0] if len(owner) == 1 else unknown_of(owner)
         return owner[key] if type(key) is int and -len(owner) <= key < len(owner) else Undefined()
     return Undefined()
 
@@ -109,6 +122,15 @@ def items_of(value: Any) -> list[Any]:
     if isinstance(value, Undefined):
         return []
     raise TrialFailure(f"{type(value).__name__} can't be gone through")
+
+
+def paid_items_of(run: Run, value: Any) -> list[Any]:
+    """`items_of`, paid for: a text of known characters can have very many. Raises: OutOfFuel."""
+    if isinstance(value, (str, list, tuple, Mapping)):
+        run.spend(len(value) // 16)
+    elif isinstance(value, Stream):
+        run.spend(len(value.items) // 16)
+    return items_of(value)
 
 
 def loop_state(items: list[Any], position: int) -> dict[str, Any]:
@@ -149,11 +171,13 @@ def equal(left: Any, right: Any) -> bool | Unknown:
     return isinstance(left, Undefined) and isinstance(right, Undefined)
 
 
-def contains(container: Any, element: Any) -> bool | Unknown:
+def contains(run: Run, container: Any, element: Any) -> bool | Unknown:
     """Whether ``element in container``."""
     if isinstance(container, str) and isinstance(element, str):
+        run.spend(len(container) // 256)
         return element in container
     if isinstance(container, (Text, str)) and is_textual(element):
+        run.spend(sum(len(piece.literal) for piece in pieces_of(container)) // 256)
         known = isinstance(element, str) and any(element in piece.literal for piece in pieces_of(container))
         return True if known else Unknown(sources_of(container) | sources_of(element), likely=False)
     if isinstance(container, (Unknown, Several)) or isinstance(element, Unknown):
@@ -162,7 +186,7 @@ def contains(container: Any, element: Any) -> bool | Unknown:
         raise TrialFailure("only a text can be in a text")
     if isinstance(container, Mapping) and is_known(element):
         return element in container
-    outcomes = [equal(element, other) for other in items_of(container)]
+    outcomes = [equal(element, other) for other in paid_items_of(run, container)]
     if True in outcomes:
         return True
     uncertain = [outcome for outcome in outcomes if isinstance(outcome, Unknown)]

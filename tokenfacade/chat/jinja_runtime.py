@@ -13,7 +13,7 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro, Undefined, markup_join
 from jinja2.utils import Namespace, missing
 
-from tokenfacade.chat.costs import COMPARING, charge_method, charge_percent, charge_replace
+from tokenfacade.chat.costs import SEARCHING, charge_method, charge_percent, charge_replace
 from tokenfacade.chat.limits import LONG, Budget
 
 if TYPE_CHECKING:
@@ -193,15 +193,14 @@ class ChatContext(Context):
 
     def compared(self, value: Any) -> Any:
         """What is going to be compared with something that may be as large."""
-        if isinstance(value, str | bytes):
-            self.budget.spend(len(value))
-        else:
-            self.budget.weigh(value)
+        self.budget.weigh_comparison(value)
         return value
 
     def searched(self, value: Any) -> Any:
         """What something is looked for in."""
-        return value if isinstance(value, dict) else self.compared(value)
+        if isinstance(value, dict):
+            return value
+        return map(self.compared, value) if isinstance(value, Iterator) else self.compared(value)
 
     def concat(self, pieces: Sequence[str]) -> str:
         """What a macro or a block gives."""
@@ -255,7 +254,7 @@ class ChatContext(Context):
         if kind is str:
             method = STRING_METHODS.get(name)
             if method is not None:
-                if len(value) > LONG or (args and name in COMPARING and type(args[0]) is str and len(args[0]) > 64):
+                if len(value) > LONG or (args and name in SEARCHING and type(args[0]) in _SIZED and len(args[0]) > 64):
                     charge_method(self.budget, value, name, args, {})
                 result = method(value, *args)
                 if type(result) is not bool and type(result) is not int and len(result) > LONG:
@@ -285,7 +284,8 @@ class ChatContext(Context):
         if type(function) in _METHODS and isinstance(function.__self__, _BUILT_IN):
             args = self.check_method(function, args, kwargs)
         elif type(function) is not Macro or function.catch_varargs or function.catch_kwargs:
-            self.budget.weigh((args, kwargs))
+            # Jinja's own functions may compare what they are given, or look it up.
+            self.budget.weigh_comparison((args, kwargs))
         return self.charged(self.environment.call(self, function, *args, **kwargs))
 
     def check_method(self, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -293,6 +293,7 @@ class ChatContext(Context):
         return charge_method(self.budget, method.__self__, method.__name__, args, kwargs)
 
 
+_SIZED = (str, tuple)
 _METHODS = (BuiltinMethodType, MethodType)
 _BUILT_IN = (str, bytes, int, float, list, tuple, dict, type)
 

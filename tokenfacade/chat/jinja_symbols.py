@@ -11,13 +11,20 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
-Form = Literal["plain", "json", "repr", "character"]
-"""How a source's words come out: as they are, inside JSON, inside a Python repr, or cut into single characters."""
+Form = Literal["plain", "json", "repr", "character", "unknown"]
+"""How a source's words come out: as they are, inside JSON, inside a Python repr, cut into single characters, or maybe
+as they are and maybe with the list or mapping that they were in."""
 
 NOTHING: frozenset[str] = frozenset()
 
 MOST_PIECES = 512
 """Of one value; a template can build containers whose text is exponentially long."""
+
+LARGEST_NUMBER = 2**64
+"""Numbers beyond it are unknown, so that no template can make the trial compute with giant ones."""
+
+LONGEST_TEXT = 100_000
+"""Texts beyond it are cut, for the same reason; in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,14 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A value of which only the sources are known; `likely` is the truth value that ordinary words give it."""
+    """A value of which only the sources are known; `likely` is the truth value that ordinary words give it.
+
+    `mixed` is true if it was made of a container, so that nobody knows whether it is one.
+    """
 
     sources: frozenset[str] = NOTHING
     likely: bool = True
+    mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,10 @@ class Stream:
 @dataclass(frozen=True, slots=True)
 class Undefined:
     """What Jinja gives for a name, attribute or item that isn't there."""
+
+
+CYCLED = "cycled"
+"""Under this key the mapping that stands for a ``cycler`` of one value has it."""
 
 
 class Sample(dict[str, Any]):
@@ -130,7 +145,8 @@ def pieces_of(value: Any) -> Iterator[Piece]:
     elif isinstance(value, Text):
         yield from value.pieces
     elif isinstance(value, Unknown):
-        yield from (Piece(source=source) for source in sorted(value.sources))
+        form: Form = "unknown" if value.mixed else "plain"
+        yield from (Piece(source=source, form=form) for source in sorted(value.sources))
     elif isinstance(value, Several):
         yield from in_form(pieces_of(value.item), "repr")
     elif isinstance(value, Stream):
@@ -175,6 +191,28 @@ def sources_of(value: Any) -> frozenset[str]:
     return frozenset(piece.source for piece in islice(pieces_of(value), MOST_PIECES) if piece.source)
 
 
+def bounded(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The first pieces, as many as a value may have and no more characters."""
+    characters = 0
+    for piece in islice(pieces, MOST_PIECES):
+        room = LONGEST_TEXT - characters
+        if len(piece.literal) > room:
+            yield replace(piece, literal=piece.literal[:room])
+            return
+        characters += len(piece.literal)
+        yield piece
+
+
+def unknown_of(*values: Any, likely: bool = True) -> Unknown:
+    """What is made of the values in a way that isn't followed."""
+    sources = NOTHING.union(*map(sources_of, values))
+    return Unknown(sources, likely, mixed=any(map(_is_mixed, values)))
+
+
+def _is_mixed(value: Any) -> bool:
+    return value.mixed if isinstance(value, Unknown) else isinstance(value, (Mapping, list, tuple, Several, Stream))
+
+
 def truth_of(value: Any) -> bool | Unknown:
     """The truth of a value: known, or unknown with what is likely. Words count as not empty."""
     if isinstance(value, Unknown):
@@ -201,17 +239,10 @@ def joined(expected: Any, other: Any) -> Any:
     if is_textual(expected) and is_textual(other):
         present = sources_of(expected)
         added = (replace(piece, expected=False) for piece in pieces_of(other) if piece.source not in present)
-        return text_of((*pieces_of(expected), *(piece for piece in added if piece.source)))
+        return text_of((*bounded(pieces_of(expected)), *bounded(piece for piece in added if piece.source)))
     if is_known(expected) or isinstance(expected, (Unknown, Undefined)):
         if isinstance(other, (Text, str)) and not isinstance(expected, Unknown):
-            return text_of(replace(piece, expected=False) for piece in pieces_of(other)) or expected
+            return text_of(replace(piece, expected=False) for piece in bounded(pieces_of(other))) or expected
         if is_known(other) or isinstance(other, (Unknown, Undefined, Text)):
-            return Unknown(sources_of(expected) | sources_of(other), likely=likely(truth_of(expected)))
+            return unknown_of(expected, other, likely=likely(truth_of(expected)))
     return expected
-
-
-LARGEST_NUMBER = 2**64
-"""Numbers beyond it are unknown, so that no template can make the trial compute with giant ones."""
-
-LONGEST_TEXT = 100_000
-"""Texts beyond it are cut, for the same reason."""

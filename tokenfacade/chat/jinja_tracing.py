@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
 from jinja2.ext import Extension
-from jinja2.filters import make_attrgetter
 from jinja2.runtime import Context, LoopContext, Macro, Markup  # type: ignore[attr-defined]
 from jinja2.runtime import escape as escape_markup  # type: ignore[attr-defined]
 from jinja2.utils import Cycler, Joiner, _PassArg
 
 from tokenfacade.chat.jinja_environment import compile_template
+from tokenfacade.chat.jinja_filter_checks import attribute_values, listed
 from tokenfacade.chat.jinja_filters import TemplateDict
 from tokenfacade.chat.jinja_runtime import ChatContext, ChatNamespace
 from tokenfacade.chat.jinja_sandbox import ChatEnvironment
@@ -54,6 +54,7 @@ _HANDS_ON = frozenset(
 _TEXT = frozenset({"capitalize", "center", "lower", "replace", "string", "trim", "upper"})
 """The filters that are one method of their first argument, as a string."""
 
+_JOINED = 64  # what joining a text to others costs, in characters read
 _CALLED = (Macro, LoopContext, Joiner, TemplateDict)
 _OWNERS = (MessageText, dict, list, tuple, LoopContext, Cycler, TemplateDict, Extension)
 """What these give when they, or methods of theirs, are called has the account that it should."""
@@ -112,6 +113,7 @@ class TracingContext(ChatContext):
     def join_text(self, values: Sequence[Any]) -> str:
         texts = [self.text(value) for value in values]
         self.budget.charge(sum(map(len, texts)))
+        self.budget.spend(_JOINED * len(texts))
         return join_texts(texts)
 
     def join_markup(self, values: Sequence[Any]) -> str:
@@ -258,12 +260,11 @@ def _traced_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
 
 def _join(context: TracingContext, value: Any, d: Any = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
-        value = map(make_attrgetter(context.environment, attribute), value)
-    if isinstance(value, str):
-        context.budget.check_elements(len(value))
-    parts = [context.text(part) for part in value]
+        value = attribute_values(context, value, attribute)
+    parts = [context.text(part) for part in listed(context, value)]
     separator = context.text(d)
     context.budget.charge(len(separator) * len(parts) + sum(map(len, parts)))
+    context.budget.spend(_JOINED * len(parts))
     return MessageText(plain(separator), message_spans(separator)).join(parts)
 
 
@@ -315,4 +316,5 @@ def _prompt(context: TracingContext, pieces: Iterator[str]) -> str:
         parts.append(context.text(piece))
         context.trace.length += len(piece)
         context.budget.check_output(context.trace.length)
+    context.budget.spend(_JOINED * len(parts))
     return join_texts(parts)

@@ -3,15 +3,16 @@
 Where a condition depends on those words, both branches run: the one that ordinary words take as expected, the other as
 a possibility. So one run stands for all messages of its shape, and says where their words would come out, whether the
 template would refuse them, and how the prompt ends. Nothing is compiled, no attribute of a Python object is read, and
-the steps are counted, so a hostile template costs no more than a long one.
+the steps are counted, by the length of what they go through, so a hostile template costs no more than a long one; the
+processor time is limited too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from jinja2 import nodes
@@ -20,7 +21,6 @@ from tokenfacade.chat import jinja_functions as functions
 from tokenfacade.chat import jinja_operations as operations
 from tokenfacade.chat.jinja_expressions import Expressions, Questions
 from tokenfacade.chat.jinja_symbols import (
-    MOST_PIECES,
     Builtin,
     Namespace,
     OutOfFuel,
@@ -29,10 +29,10 @@ from tokenfacade.chat.jinja_symbols import (
     TrialFailure,
     Undefined,
     Unknown,
+    bounded,
     joined,
     likely,
     pieces_of,
-    text_of,
 )
 
 DEEPEST_CALLS = 12
@@ -71,6 +71,17 @@ class Macro:
     scopes: tuple[dict[str, Any], ...]
 
 
+class RecursiveLoop(dict[str, Any]):
+    """The variable ``loop`` of a loop that may be called, which runs it for other items."""
+
+    parameters = ("iterable",)
+
+    def __init__(self, state: Mapping[str, Any], node: nodes.For, scopes: tuple[dict[str, Any], ...]) -> None:
+        super().__init__(state)
+        self.node = node
+        self.scopes = scopes
+
+
 class _LoopLeft(Exception):
     """A ``{% break %}`` or ``{% continue %}``."""
 
@@ -79,16 +90,28 @@ class _LoopLeft(Exception):
         self.ended = ended
 
 
-def run_trial(tree: nodes.Template, arguments: Mapping[str, Any], builtins: frozenset[str], *, fuel: int) -> Outcome:
-    """Runs the template with these arguments, in at most `fuel` steps; what is cut off there counts as not printed."""
-    return Trial(arguments, builtins, fuel=fuel).run(tree)
+def run_trial(
+    tree: nodes.Template,
+    arguments: Mapping[str, Any],
+    builtins: frozenset[str],
+    *,
+    fuel: int,
+    deadline: float = math.inf,
+) -> Outcome:
+    """Runs the template with these arguments, in at most `fuel` steps; what is cut off there counts as not printed.
+
+    So does what is cut off at `deadline`, a `time.thread_time` in seconds.
+    """
+    return Trial(arguments, builtins, fuel=fuel, deadline=deadline).run(tree)
 
 
 class Trial(Expressions):
     """Runs statements; each method is named after its node."""
 
-    def __init__(self, arguments: Mapping[str, Any], builtins: frozenset[str], *, fuel: int) -> None:
-        super().__init__(arguments, builtins, fuel=fuel)
+    def __init__(
+        self, arguments: Mapping[str, Any], builtins: frozenset[str], *, fuel: int, deadline: float = math.inf
+    ) -> None:
+        super().__init__(arguments, builtins, fuel=fuel, deadline=deadline)
         self._output: list[Piece] = []
         self._expected = True
         self._depth = 0
@@ -113,8 +136,8 @@ class Trial(Expressions):
             method(statement)
 
     def _print(self, value: Any) -> None:
-        pieces = list(islice(pieces_of(value), MOST_PIECES))
-        self.spend(len(pieces))
+        pieces = list(bounded(pieces_of(value)))
+        self.spend(len(pieces) + sum(len(piece.literal) for piece in pieces) // 64)
         self._output.extend(pieces if self._expected else (replace(piece, expected=False) for piece in pieces))
 
     @contextmanager
@@ -181,7 +204,8 @@ class Trial(Expressions):
         return self._body(node.else_)
 
     def _state(self) -> State:
-        self.spend(sum(map(len, self._scopes)) // 8)
+        values = sum(map(len, self._scopes)) + sum(1 + len(space.values) for space in self._namespaces)
+        self.spend(values // 8)
         return [dict(scope) for scope in self._scopes], [dict(space.values) for space in self._namespaces]
 
     def _restore(self, state: State) -> None:
@@ -199,13 +223,18 @@ class Trial(Expressions):
             _join_values(namespace.values, values)
 
     def _run_for(self, node: nodes.For) -> None:
-        items = operations.items_of(self.evaluate(node.iter))
+        return self._loop(node, operations.paid_items_of(self, self.evaluate(node.iter)))
+
+    def _loop(self, node: nodes.For, items: list[Any]) -> None:
         if node.test is not None:
             items = [item for item in items if self._is_kept(node, item)]
         if not items:
             return self._body(node.else_)
         for position, item in enumerate(items):
-            with self._scope({"loop": operations.loop_state(items, position)}):
+            state = operations.loop_state(items, position)
+            if node.recursive:
+                state = RecursiveLoop(state, node, tuple(self._scopes))
+            with self._scope({"loop": state}):
                 self._assign(node.target, item)
                 try:
                     self._body(node.body)
@@ -237,7 +266,7 @@ class Trial(Expressions):
     def _printed(self, body: list[nodes.Node] | tuple[nodes.Node, ...]) -> str | Text:
         with self._captured() as pieces:
             self._body(body)
-        return text_of(pieces)
+        return self.joined_text(pieces)
 
     def _through(self, node: nodes.Filter, value: Any) -> Any:
         inner = self._through(node.node, value) if isinstance(node.node, nodes.Filter) else value
@@ -253,7 +282,7 @@ class Trial(Expressions):
                 raise TrialFailure(f"{target.name} is no namespace")
             namespace.values[target.attr] = value
         elif isinstance(target, (nodes.Tuple, nodes.List)):
-            parts = [value] * len(target.items) if isinstance(value, Unknown) else operations.items_of(value)
+            parts = [value] * len(target.items) if isinstance(value, Unknown) else operations.paid_items_of(self, value)
             if len(parts) != len(target.items):
                 raise TrialFailure(f"{len(parts)} values for {len(target.items)} names")
             for part, item in zip(target.items, parts, strict=True):
@@ -273,16 +302,33 @@ class Trial(Expressions):
         names = tuple(argument.name for argument in node.args)
         return Macro(names, tuple(node.defaults), tuple(node.body), tuple(self._scopes))
 
-    def call_macro(self, macro: Macro, positional: list[Any], named: dict[str, Any]) -> Any:
+    def call_macro(self, macro: Macro | RecursiveLoop, positional: list[Any], named: dict[str, Any]) -> Any:
         if self._depth >= DEEPEST_CALLS:
             return Unknown()
+        if isinstance(macro, RecursiveLoop):
+            return self._call_loop(macro, positional[0] if positional else Undefined())
         values: dict[str, Any] = dict(zip(macro.parameters, positional, strict=False))
-        values |= {"varargs": tuple(positional[len(macro.parameters) :]), "kwargs": {}, **named}
+        further = {name: value for name, value in named.items() if name not in macro.parameters}
+        caller = {"caller": further.pop("caller")} if "caller" in further else {}
+        values |= {"varargs": tuple(positional[len(macro.parameters) :]), "kwargs": further, **caller}
+        values |= {name: value for name, value in named.items() if name in macro.parameters}
         outer, self._scopes = self._scopes, [*macro.scopes, values]
         self._depth += 1
         try:
             self._add_defaults(macro, values)
             return self._printed(macro.body)
+        finally:
+            self._scopes = outer
+            self._depth -= 1
+
+    def _call_loop(self, loop: RecursiveLoop, value: Any) -> str | Text:
+        items = operations.paid_items_of(self, value)
+        outer, self._scopes = self._scopes, list(loop.scopes)
+        self._depth += 1
+        try:
+            with self._captured() as pieces:
+                self._loop(loop.node, items)
+            return self.joined_text(pieces)
         finally:
             self._scopes = outer
             self._depth -= 1

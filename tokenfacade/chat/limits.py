@@ -7,7 +7,7 @@ each turn of a loop and each call, a character for each character of the longer 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from time import thread_time
@@ -26,7 +26,7 @@ WORK_FACTOR = 8
 """Characters that may be made on the way to one of the output."""
 
 MAX_COMPARISONS = 2**29
-"""Pairs of characters that one search from the right, or one strip, may compare at worst."""
+"""Pairs of characters that one comparison, search or sort may compare at worst."""
 
 MAX_WIDTH = 100_000
 """The widest that a column, an indent or a number may be made."""
@@ -45,6 +45,8 @@ MAX_CHAIN = 100
 _STEPS_BETWEEN_LOOKS = 128
 _CHARACTERS_BETWEEN_LOOKS = 4_000_000
 _LEAVES = frozenset({str, int, float, bool, type(None)})
+_BITS = 3  # of an integer to a character, as a power of two
+_HASHED = 2**61 - 1  # the smallest integer that isn't its own hash
 _VISIT = 32  # what going to an element costs, in characters read
 _ELEMENT = 4  # characters that an element takes in print beside what it says
 _VIEWS: tuple[type, ...] = (type({}.items()), type({}.keys()), type({}.values()))
@@ -199,6 +201,51 @@ class Budget:
             stack += [child for child in children if child.__class__ not in _LEAVES]
         if count > LONG:
             self.spend(_VISIT * count)
+
+    def weigh_comparison(self, value: object) -> None:
+        """Count what comparing a value, or each one in it, with anything else reads at most: all of its text.
+
+        A list that holds one long string many times is small in memory, and takes as long as if all were different.
+
+        Raises:
+            TemplateLimitError: It is too much.
+        """
+        if isinstance(value, str | bytes):
+            self.spend(len(value))
+            return
+        stack: list[object] = [value]
+        count = size = 0
+        while stack:
+            children = _children(stack.pop())
+            count += len(children)
+            self.check_elements(count)
+            for child in children:
+                kind = child.__class__
+                if kind is str:
+                    size += len(child)  # type: ignore[arg-type]
+                elif kind is int:
+                    size += child.bit_length() >> _BITS  # type: ignore[attr-defined]
+                elif kind not in _LEAVES:
+                    if isinstance(child, str | bytes):
+                        size += len(child)
+                    else:
+                        stack.append(child)
+        size += _VISIT * count
+        if size > LONG:
+            self.check_comparisons(size)
+
+    def check_keys(self, keys: Iterable[object]) -> None:
+        """Count what telling keys apart takes: for most it is a look at their hashes, but not for all.
+
+        Integers that differ by a multiple of ``2**61 - 1`` have the same hash, and so have tuples of -1 and -2; each of
+        these is compared with each.
+
+        Raises:
+            TemplateLimitError: It is too much.
+        """
+        odd = [key for key in keys if isinstance(key, tuple) or (key.__class__ is int and abs(key) >= _HASHED)]
+        if odd:
+            self.check_comparisons((_VISIT * len(odd) + self.weigh_text(odd)) * len(odd))
 
     def weigh_text(self, value: object) -> int:
         """Count the characters that there are to print of a value.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ ROLES = frozenset(
 )
 """The roles that count as the template's own words: some templates make control tokens of them (``<|user|>``)."""
 
+_MOST_PIECES = 2**18
+"""Pieces of one text of which an account is kept, beyond a fraction of a second; a text in more of them is all said."""
+
+_new = str.__new__
 _HARMLESS = frozenset({str, int, float, bool, type(None), range})
 
 
@@ -41,16 +46,17 @@ class MessageText(str):
         ('<|user|>hello<|end|>', ((8, 13),))
     """
 
-    __slots__ = ("_spans",)
-    _spans: tuple[Span, ...]
+    __slots__ = ("__dict__",)
+    _spans: tuple[Span, ...] | None = None  # for all, and not stored: texts are cut out of others by the million
 
     def __new__(cls, text: str = "", spans: tuple[Span, ...] | None = None) -> MessageText:
-        self = super().__new__(cls, text)
-        self._spans = (((0, len(self)),) if self else ()) if spans is None else spans
+        self = _new(cls, text)
+        if spans is not None:
+            self._spans = spans
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return MessageText, (plain(self), self._spans)
+        return MessageText, (plain(self), message_spans(self))
 
     def __copy__(self) -> MessageText:
         return self
@@ -72,10 +78,10 @@ class MessageText(str):
 
     def __mul__(self, times: SupportsIndex) -> str:
         text = str.__mul__(self, times)
-        if not text or self._spans == ((0, len(self)),):
+        if not text or self._is_whole():
             return MessageText(text)
         starts = range(0, len(text), len(self))
-        spans = ((at + start, at + end) for at in starts for start, end in self._spans)
+        spans = ((at + start, at + end) for at in starts for start, end in message_spans(self))
         return MessageText(text, merge_spans(spans))
 
     __rmul__ = __mul__
@@ -93,18 +99,25 @@ class MessageText(str):
         indices = range(len(self))[key]
         if indices.step == 1:
             return self._cut(indices.start, max(indices.start, indices.stop))
+        if self._is_whole() or len(indices) > _MOST_PIECES:
+            return MessageText(str.__getitem__(self, key))
         return join_texts([self._cut(at, at + 1) for at in indices])
 
     def __iter__(self) -> Iterator[str]:
-        for at in range(len(self)):
-            yield self._cut(at, at + 1)
+        if self._is_whole():
+            return map(_new, repeat(MessageText), str.__iter__(self))
+        return (self._cut(at, at + 1) for at in range(len(self)))
+
+    def _is_whole(self) -> bool:
+        """Whether a message said all of it."""
+        return self._spans is None or (len(self._spans) == 1 and self._spans[0] == (0, len(self)))
 
     def _cut(self, start: int, end: int) -> str:
         """The characters from `start` to `end`, which are within the text."""
         text = str.__getitem__(self, slice(start, end))
-        spans = self._spans
-        if spans == ((0, len(self)),):
-            return MessageText(text)
+        if self._is_whole():
+            return _new(MessageText, text)
+        spans = message_spans(self)
         first = max(bisect_right(spans, (start, len(self) + 1)) - 1, 0)
         found = []
         for n in range(first, len(spans)):
@@ -114,8 +127,10 @@ class MessageText(str):
                 found.append((max(spans[n][0], start) - start, min(spans[n][1], end) - start))
         return MessageText(text, tuple(found))
 
-    def _cut_out(self, parts: Iterable[str], skipped: int) -> list[str]:
+    def _cut_out(self, parts: Sequence[str], skipped: int) -> list[str]:
         """The parts of this text, one after the other with `skipped` characters between them."""
+        if self._is_whole() or len(parts) > _MOST_PIECES:
+            return list(map(_new, repeat(MessageText), parts))
         found, at = [], 0
         for part in parts:
             found.append(self._cut(at, at + len(part)))
@@ -149,8 +164,8 @@ class MessageText(str):
         return self._split_parts(str.rsplit(self, sep, maxsplit), sep)
 
     def _split_parts(self, parts: list[str], sep: str | None) -> list[str]:
-        if sep is not None:
-            return self._cut_out(parts, len(sep))
+        if sep is not None or self._is_whole() or len(parts) > _MOST_PIECES:
+            return self._cut_out(parts, len(sep or ""))
         found, at = [], 0
         for part in parts:
             # Between two parts is only white space, which neither begins with; so this can't find an earlier place.
@@ -175,6 +190,8 @@ class MessageText(str):
 
     def replace(self, old: str, new: str, count: SupportsIndex = -1) -> str:
         text = str.replace(self, old, new, count)
+        if str.count(self, old) > _MOST_PIECES or (self._is_whole() and not new):
+            return MessageText(text)
         if old:
             parts: Sequence[str] = self.split(old, count)
         else:
@@ -254,7 +271,7 @@ def message_spans(text: str) -> tuple[Span, ...]:
     """
     if text.__class__ is str:
         return ()
-    if isinstance(text, MessageText):
+    if isinstance(text, MessageText) and text._spans is not None:
         return text._spans
     return ((0, len(text)),) if text else ()
 
@@ -285,12 +302,21 @@ def join_texts(parts: Iterable[str]) -> str:
     parts = parts if isinstance(parts, list | tuple) else list(parts)
     text = "".join(parts)
     spans: list[Span] = []
-    at = 0
+    at = begun = ended = 0
     for part in parts:
         if part.__class__ is not str:
-            spans += [(at + start, at + end) for start, end in message_spans(part)]
+            known = part._spans if part.__class__ is MessageText else message_spans(part)
+            for start, end in ((0, len(part)),) if known is None else known:
+                if start == end:
+                    continue
+                if at + start != ended:
+                    spans.append((begun, ended))
+                    begun = at + start
+                ended = at + end
         at += len(part)
-    return MessageText(text, merge_spans(spans)) if spans else text
+    spans.append((begun, ended))
+    # The first is empty where nothing was said at the beginning.
+    return MessageText(text, tuple(spans if spans[0][1] else spans[1:])) if ended else text
 
 
 def _between(separator: str, parts: Sequence[str]) -> list[str]:
@@ -314,7 +340,7 @@ def holds_message(value: Any) -> bool:
         if kind in _HARMLESS:
             continue
         if isinstance(item, MessageText):
-            if item._spans:
+            if message_spans(item):
                 return True
         elif kind is dict:
             stack += item

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tokenfacade.chat import thinking_tags, trial_messages
-from tokenfacade.chat.jinja_symbols import Piece, Unknown, words_of
+from tokenfacade.chat import trial_messages
+from tokenfacade.chat.jinja_symbols import Unknown, words_of
 from tokenfacade.chat.jinja_trial import Outcome, TrialNode, run_trial
 from tokenfacade.chat.trial_messages import (
     ARGUMENT_WORDS,
@@ -22,24 +23,23 @@ from tokenfacade.chat.trial_messages import (
 )
 
 TOTAL_FUEL = 300_000
-"""Steps for all trial runs of one template: some seconds at worst; the largest real templates take a fifth of it."""
+"""Steps for all trial runs of one template; the largest real templates take a fifth of it."""
+
+TOTAL_SECONDS = 2.0
+"""Processor time for all trial runs of one template, should its steps be slow; real templates take a tenth of it."""
 
 FUEL_OF_RUN = 25_000
 
 MOST_TYPES = 32
 """Types of parts that are tried out."""
 
-MOST_TOGGLES = 8
-"""Variables that are tried out as toggles."""
-
 TEXT_TYPES = frozenset({"type", "text", "input_text", "output_text", "refusal", "content", "index", "id"})
 
 _PICTURED = re.compile(r"image|img|vision|picture", re.IGNORECASE)
-_ABOUT_THINKING = re.compile(r"think|thought|reason", re.IGNORECASE)
 
 
 class TrialRuns:
-    """Runs of one template, which share their fuel.
+    """Runs of one template, which share their fuel and their time.
 
     Attributes:
         background: Arguments of all runs.
@@ -50,12 +50,19 @@ class TrialRuns:
         self._tree = tree
         self._builtins = builtins
         self._fuel = TOTAL_FUEL
+        self._deadline = time.thread_time() + TOTAL_SECONDS
+
+    @property
+    def are_over(self) -> bool:
+        """Whether nothing is left of the fuel or the time: what runs then finds nothing."""
+        return self._fuel <= 0 or time.thread_time() >= self._deadline
 
     def run(self, messages: list[Message], **arguments: Any) -> Outcome:
         """What comes of these messages, with the arguments that rendering sets."""
         given = {"tools": None, "documents": None, "add_generation_prompt": False, **self.background, **arguments}
-        fuel = max(0, min(self._fuel, FUEL_OF_RUN))
-        outcome = run_trial(self._tree, {"messages": messages, **given}, self._builtins, fuel=fuel)
+        fuel = 0 if self.are_over else min(self._fuel, FUEL_OF_RUN)
+        arguments = {"messages": messages, **given}
+        outcome = run_trial(self._tree, arguments, self._builtins, fuel=fuel, deadline=self._deadline)
         self._fuel -= outcome.steps
         return outcome
 
@@ -128,6 +135,8 @@ def _comes_out(runs: TrialRuns, message: Message, sources: set[str]) -> bool:
     """Whether all words of the message come out as they are, in one of its usual places."""
     as_json = message["role"] == "tool" and not isinstance(message["content"], list)
     fitting = {"plain", "json"} if as_json else {"plain"}
+    if not isinstance(message["content"], list):
+        fitting.add("unknown")
     return any(
         not outcome.failed and all(_forms(outcome, source) and _forms(outcome, source) <= fitting for source in sources)
         for outcome in _outcomes_around(runs, message)
@@ -152,13 +161,16 @@ def supports_tools(runs: TrialRuns, shapes: ContentShapes) -> bool:
 
 
 def supports_documents(runs: TrialRuns, shapes: ContentShapes) -> bool:
-    """Whether what a document says comes out, in any form."""
-    outcomes = (
-        runs.run(messages, documents=trial_messages.documents(), **given)
-        for given in ({}, {"tools": trial_messages.tools()})
-        for messages in shapes.openings()
-    )
-    return any(not outcome.failed and _forms(outcome, DOCUMENT_WORDS) for outcome in outcomes)
+    """Whether what a document says comes out, in any form, under whatever key the template looks for it."""
+    for given in ({}, {"tools": trial_messages.tools()}):
+        for messages in shapes.openings():
+            asked: frozenset[str] = frozenset()
+            for _ in range(2):
+                outcome = runs.run(messages, documents=trial_messages.documents(asked), **given)
+                if not outcome.failed and _forms(outcome, DOCUMENT_WORDS):
+                    return True
+                asked = frozenset(outcome.questions.keys)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,90 +239,3 @@ def _added_text(runs: TrialRuns, role: str, outcome: Outcome) -> str:
     text = "".join(piece.literal for piece in outcome.pieces)
     start = next((at for at, pair in enumerate(zip(text, without, strict=False)) if pair[0] != pair[1]), len(without))
     return text[start : start + max(0, len(text) - len(without))]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundToggle:
-    """A variable that switches thinking, whether it is on without it, and the value that switches it on."""
-
-    variable: str
-    default: bool
-    on: bool
-
-
-def opens_thinking(runs: TrialRuns, shapes: ContentShapes) -> bool:
-    """Whether the first conversation that works ends inside an open thinking tag."""
-    for messages in shapes.openings():
-        outcome = runs.run(messages, add_generation_prompt=True)
-        if not outcome.failed:
-            return thinking_tags.ends_open(_ending(outcome.pieces))
-    return False
-
-
-def _ending(pieces: tuple[Piece, ...]) -> str:
-    """The text after the last of a message's words."""
-    last = max((at for at, piece in enumerate(pieces) if piece.source in ROLES), default=-1)
-    return _literal(pieces[last + 1 :])
-
-
-def _literal(pieces: tuple[Piece, ...]) -> str:
-    return "".join(piece.literal for piece in pieces if piece.expected)
-
-
-def thinking_toggle(runs: TrialRuns, variables: frozenset[str], shapes: ContentShapes) -> FoundToggle | None:
-    """The variable whose truth changes what the prompt says about thinking, most of all at its end."""
-    best: tuple[tuple[bool, bool, int], FoundToggle] | None = None
-    for variable in _truths(runs, variables, shapes)[:MOST_TOGGLES]:
-        judged = _judged(runs, variable, shapes)
-        if judged is not None and (best is None or judged[0] > best[0]):
-            best = judged
-    return None if best is None else best[1]
-
-
-def _truths(runs: TrialRuns, variables: frozenset[str], shapes: ContentShapes) -> list[str]:
-    """The variables that are read as truth values only; those about thinking by name first."""
-    asked: set[str] = set()
-    levels: set[str] = set()
-    for messages, given in _thinking_conversations(shapes):
-        unknown = {name: Unknown(frozenset({name})) for name in variables if not name.endswith("_token")}
-        outcome = runs.run(messages, **{**given, "add_generation_prompt": True, **unknown})
-        asked |= outcome.questions.truths & unknown.keys()
-        levels |= {piece.source for piece in outcome.pieces}
-        levels |= {name for name, constants in outcome.questions.compared.items() if any(map(_is_number, constants))}
-    return sorted(asked - levels, key=lambda name: (_ABOUT_THINKING.search(name) is None, name))
-
-
-def _is_number(constant: object) -> bool:
-    return isinstance(constant, (int, float))
-
-
-def _thinking_conversations(shapes: ContentShapes) -> list[tuple[list[Message], dict[str, Any]]]:
-    openings = shapes.openings()
-    return [*((messages, {}) for messages in openings), (openings[0], {"tools": trial_messages.tools()})]
-
-
-def _judged(runs: TrialRuns, variable: str, shapes: ContentShapes) -> tuple[tuple[bool, bool, int], FoundToggle] | None:
-    """How much of a toggle the variable is, and what it does; None if it changes nothing about thinking."""
-    for messages, given in _thinking_conversations(shapes):
-        settings: Mapping[str, dict[str, bool]] = {"on": {variable: True}, "off": {variable: False}, "unset": {}}
-        outcomes = {
-            name: runs.run(messages, **{**given, "add_generation_prompt": True, **setting})
-            for name, setting in settings.items()
-        }
-        if outcomes["on"].failed or outcomes["off"].failed:
-            continue
-        texts = {name: _literal(outcome.pieces) for name, outcome in outcomes.items()}
-        tags_change = thinking_tags.tags_in(texts["on"]) != thinking_tags.tags_in(texts["off"])
-        about_thinking = _ABOUT_THINKING.search(variable) is not None
-        says_change = thinking_tags.sayings_in(texts["on"]) != thinking_tags.sayings_in(texts["off"])
-        if not (tags_change or (about_thinking and says_change)):
-            continue
-        scores = {
-            name: thinking_tags.thinking_score(texts[name], _ending(outcome.pieces))
-            for name, outcome in outcomes.items()
-        }
-        on = scores["on"] >= scores["off"]
-        is_off = texts["unset"] == texts["off" if on else "on"] or scores["unset"] <= min(scores.values())
-        found = FoundToggle(variable, texts["unset"] == texts["on" if on else "off"] or not is_off, on)
-        return (scores["on"][0] != scores["off"][0], about_thinking, int(tags_change)), found
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tokenfacade.chat.jinja_symbols import Sample, Text, words_of
@@ -63,10 +64,11 @@ def tools() -> list[dict[str, Any]]:
     return [{"type": "function", "function": {"name": words, "description": words, "parameters": parameters}}]
 
 
-def documents() -> list[dict[str, Any]]:
-    """One document, with the keys that templates read."""
+def documents(keys: Iterable[str] = ()) -> list[Sample]:
+    """One document, with the keys that templates read, and these."""
     words = words_of(DOCUMENT_WORDS)
-    return [{"doc_id": 1, "title": words, "text": words, "content": words, "contents": words, "source": words}]
+    usual = dict.fromkeys(("title", "text", "content", "contents", "source"), words)
+    return [Sample({**dict.fromkeys(keys, words), "doc_id": 1, **usual})]
 
 
 def part_of_type(kind: str | Text) -> Sample:
