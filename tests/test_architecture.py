@@ -30,7 +30,7 @@ THIRD_PARTY = {
     "tiktoken": ("backends/tiktoken",),
     "regex": ("backends/tiktoken",),
     "huggingface_hub": ("hub",),
-    "jinja2": ("chat/jinja_", "chat/inspect"),
+    "jinja2": ("chat/jinja_", "chat/inspect", "chat/trial/"),
     "markupsafe": ("chat/jinja_",),  # a part of Jinja
 }
 DEFERRED_UPWARD = {"protocols", "chat_protocol"}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests import chat_observations as observed
 from tests.data import DATA, HAS_DATA
-from tokenfacade.chat import thinking_tags
 from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
 from tokenfacade.chat.inspect import TemplateTraits, ThinkingToggle, inspect_template
 from tokenfacade.chat.jinja_environment import parse_template
-from tokenfacade.chat.jinja_trial import run_trial
+from tokenfacade.chat.trial import thinking_tags
+from tokenfacade.chat.trial.run import run_trial
 from tokenfacade.errors import TemplateSyntaxError
 
 needs_data = pytest.mark.skipif(not HAS_DATA, reason="the test data is not here; .ci/run insists on it")

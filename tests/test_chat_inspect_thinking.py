@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests import chat_observations as observed
-from tokenfacade.chat import thinking_tags
 from tokenfacade.chat.inspect import ThinkingToggle, inspect_template
+from tokenfacade.chat.trial import thinking_tags
 
 EACH = "{% for message in messages %}"
 END = "{% endfor %}"

@@ -1,6 +1,6 @@
 """What a template expects, found out from its syntax tree.
 
-The tree is run on conversations whose words are unknown (see `jinja_trial`), so the answers hold for any words, and say
+The tree is run on conversations whose words are unknown (see `trial.run`), so the answers hold for any words, and say
 what the template does, not how it is spelled: aliases, macros and loops over parts of the messages are followed as they
 run. Nothing is rendered, and the steps and their time are limited.
 """
@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from jinja2 import TemplateError, meta, nodes
 
-from tokenfacade.chat import jinja_environment, template_questions, thinking_questions
+from tokenfacade.chat import jinja_environment
 from tokenfacade.chat.arguments import RESERVED, SPECIAL_TOKENS
-from tokenfacade.chat.template_questions import ContentShapes, TrialRuns
+from tokenfacade.chat.trial import questions, thinking
+from tokenfacade.chat.trial.questions import ContentShapes, TrialRuns
 from tokenfacade.errors import TemplateSyntaxError
 
 ContentFormat = Literal["string", "openai"]
@@ -107,15 +108,15 @@ def inspect_template(text: str) -> TemplateTraits:
     builtins = frozenset(tree.environment.globals) if tree.environment is not None else frozenset()
     variables = _undeclared(tree) - builtins - SET_BY_RENDERING
     runs = TrialRuns(tree, builtins)
-    shapes = template_questions.content_shapes(runs, variables)
-    arguments = template_questions.tool_arguments(runs, shapes)
+    shapes = questions.content_shapes(runs, variables)
+    arguments = questions.tool_arguments(runs, shapes)
     return TemplateTraits(
         content_format="openai" if "user" in shapes.part_roles else "string",
-        part_types=template_questions.part_types(runs, shapes),
+        part_types=questions.part_types(runs, shapes),
         thinking=_toggle(runs, variables, shapes),
-        opens_thinking=thinking_questions.opens_thinking(runs, shapes),
-        supports_tools=template_questions.supports_tools(runs, shapes),
-        supports_documents=template_questions.supports_documents(runs, shapes),
+        opens_thinking=thinking.opens_thinking(runs, shapes),
+        supports_tools=questions.supports_tools(runs, shapes),
+        supports_documents=questions.supports_documents(runs, shapes),
         supports_system_role="system" in shapes.part_roles | shapes.string_roles,
         tool_arguments="text" if arguments.text and not arguments.mapping else "mapping",
         has_generation_blocks=any(_is_generation(block) for block in tree.find_all(nodes.CallBlock)),
@@ -155,7 +156,7 @@ def _arguments(tree: nodes.Template, variables: frozenset[str]) -> frozenset[str
 
 
 def _toggle(runs: TrialRuns, variables: frozenset[str], shapes: ContentShapes) -> ThinkingToggle | None:
-    found = thinking_questions.thinking_toggle(runs, variables, shapes)
+    found = thinking.thinking_toggle(runs, variables, shapes)
     return None if found is None else ThinkingToggle(found.variable, found.default, found.on, found.off)
 
 

@@ -1,7 +1,7 @@
 """What a template's expressions stand for before anybody has written a message: known values, and unknown words.
 
 A `Text` is a string of pieces: some literal, some standing for whatever a message, a tool or an argument will say. So a
-trial run (see `jinja_trial`) can tell where a message's words would end up, and in which form, for all words at once.
+trial run (see `run`) can tell where a message's words would end up, and in which form, for all words at once.
 """
 
 from __future__ import annotations

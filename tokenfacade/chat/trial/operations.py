@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from tokenfacade.chat.jinja_symbols import (
+from tokenfacade.chat.trial.symbols import (
     CYCLED,
     Builtin,
     Method,

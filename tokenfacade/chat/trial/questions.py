@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tokenfacade.chat import trial_messages
-from tokenfacade.chat.jinja_symbols import Unknown, words_of
-from tokenfacade.chat.jinja_trial import Outcome, TrialNode, run_trial
-from tokenfacade.chat.trial_messages import (
+from tokenfacade.chat.trial import messages as trial_messages
+from tokenfacade.chat.trial.messages import (
     ARGUMENT_WORDS,
     DOCUMENT_WORDS,
     FOCUS_WORDS,
@@ -21,6 +19,8 @@ from tokenfacade.chat.trial_messages import (
     VALUE_WORDS,
     Message,
 )
+from tokenfacade.chat.trial.run import Outcome, TrialNode, run_trial
+from tokenfacade.chat.trial.symbols import Unknown, words_of
 
 TOTAL_FUEL = 300_000
 """Steps for all trial runs of one template; the largest real templates take a fifth of it."""

@@ -1,4 +1,4 @@
-"""What an expression of a template comes to in a trial run (see `jinja_trial`), and what it asks on the way."""
+"""What an expression of a template comes to in a trial run (see `run`), and what it asks on the way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 
-from tokenfacade.chat import jinja_functions as functions
-from tokenfacade.chat import jinja_operations as operations
-from tokenfacade.chat.jinja_symbols import (
+from tokenfacade.chat.trial import functions, operations
+from tokenfacade.chat.trial.symbols import (
     LARGEST_NUMBER,
     MOST_PIECES,
     Builtin,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tokenfacade.chat.jinja_groups import GROUP_FILTERS
-from tokenfacade.chat.jinja_operations import Run, along, contains, guarded, lines_of, negated, paid_items_of, test
-from tokenfacade.chat.jinja_symbols import (
+from tokenfacade.chat.trial.groups import GROUP_FILTERS
+from tokenfacade.chat.trial.operations import Run, along, contains, guarded, lines_of, negated, paid_items_of, test
+from tokenfacade.chat.trial.symbols import (
     CYCLED,
     LONGEST_TEXT,
     Builtin,

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenfacade.chat import thinking_tags, trial_messages
-from tokenfacade.chat.jinja_symbols import LONGEST_TEXT, Piece, Unknown
-from tokenfacade.chat.trial_messages import ROLES, Message
+from tokenfacade.chat.trial import messages as trial_messages
+from tokenfacade.chat.trial import thinking_tags
+from tokenfacade.chat.trial.messages import ROLES, Message
+from tokenfacade.chat.trial.symbols import LONGEST_TEXT, Piece, Unknown
 
 if TYPE_CHECKING:
-    from tokenfacade.chat.jinja_trial import Outcome
-    from tokenfacade.chat.template_questions import ContentShapes, TrialRuns
+    from tokenfacade.chat.trial.questions import ContentShapes, TrialRuns
+    from tokenfacade.chat.trial.run import Outcome
 
 MOST_TOGGLES = 8
 """Variables that are tried out as toggles."""

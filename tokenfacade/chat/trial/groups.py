@@ -1,4 +1,4 @@
-"""What the filters that group a trial's values, or choose one of them, give (see `jinja_trial`)."""
+"""What the filters that group a trial's values, or choose one of them, give (see `run`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from tokenfacade.chat.jinja_operations import Run, along, guarded, paid_items_of
-from tokenfacade.chat.jinja_symbols import Several, Stream, Undefined, Unknown, is_known, truth_of, unknown_of
+from tokenfacade.chat.trial.operations import Run, along, guarded, paid_items_of
+from tokenfacade.chat.trial.symbols import Several, Stream, Undefined, Unknown, is_known, truth_of, unknown_of
 
 LARGEST_GROUP = 64
 """More groups, or longer ones, aren't followed."""

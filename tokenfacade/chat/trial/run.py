@@ -17,10 +17,9 @@ from typing import Any
 
 from jinja2 import nodes
 
-from tokenfacade.chat import jinja_functions as functions
-from tokenfacade.chat import jinja_operations as operations
-from tokenfacade.chat.jinja_expressions import Expressions, Questions
-from tokenfacade.chat.jinja_symbols import (
+from tokenfacade.chat.trial import functions, operations
+from tokenfacade.chat.trial.expressions import Expressions, Questions
+from tokenfacade.chat.trial.symbols import (
     Builtin,
     Namespace,
     OutOfFuel,

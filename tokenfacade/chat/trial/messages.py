@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tokenfacade.chat.jinja_symbols import Sample, Text, words_of
+from tokenfacade.chat.trial.symbols import Sample, Text, words_of
 
 Message = dict[str, Any]
 Conversation = list[Message]
