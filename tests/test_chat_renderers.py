@@ -208,7 +208,7 @@ def test_what_contains_itself_is_refused(renderer: ChatRenderer) -> None:
     endless["properties"] = {"a": endless}
     tool = {"function": {"name": "f", "parameters": endless}}
     for options in ({"tools": [tool]}, {"unknown": endless}):
-        with pytest.raises(TemplateRenderError, match="itself"):
+        with pytest.raises(ConfigurationError, match="itself"):
             renderer.render([QUESTION], **options)
     with pytest.raises(TemplateRenderError):
         renderer.render([{"role": "user", "content": "Hi", "x": endless}])

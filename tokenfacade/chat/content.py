@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from tokenfacade.chat.continuation import REASONING_FIELDS
 from tokenfacade.chat.messages import OrdinaryMessages
 from tokenfacade.chat.plain_data import plain
 from tokenfacade.errors import ConfigurationError, TemplateRenderError
@@ -46,9 +47,6 @@ _MEDIA = (
 
 _UNTYPED = ("text", *(kind for kinds in _MEDIA for kind in kinds))
 """Keys that say what a part is when it has no type."""
-
-_REASONING = ("reasoning_content", "reasoning", "thinking")
-"""The fields of a message, and types of parts, that hold reasoning; transformers takes the fields for one another."""
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 """The roles that `TemplateTraits` tells apart."""
@@ -122,12 +120,12 @@ def _shape_message(original: Any, traits: TemplateTraits) -> Any:
     if isinstance(content, (list, tuple)) and any(_is_thinking(part, traits) for part in content):
         thoughts = [_thought(part) for part in content if _is_thinking(part, traits)]
         content = [part for part in content if not _is_thinking(part, traits)]
-        if all(message.get(field) is None for field in _REASONING):
+        if all(message.get(field) is None for field in REASONING_FIELDS):
             changes["reasoning_content"] = "\n".join(thoughts)
     shaped = _shape_content(content, message, traits)
     if shaped is not message.get("content"):
         changes["content"] = shaped
-    for field in _REASONING:
+    for field in REASONING_FIELDS:
         if isinstance(message.get(field), (list, tuple)):
             changes[field] = _joined(message[field])
     for field, shape in (("tool_calls", _shape_calls), ("function_call", _shape_function)):
@@ -252,7 +250,7 @@ def _type_of(part: Mapping[str, Any]) -> str | None:
 def _is_thinking(part: Any, traits: TemplateTraits) -> bool:
     fields = part if type(part) is dict else _mapping(part)
     kind = None if fields is None else fields.get("type")
-    return kind in _REASONING and kind not in traits.part_types
+    return kind in REASONING_FIELDS and kind not in traits.part_types
 
 
 def _thought(part: Any) -> str:

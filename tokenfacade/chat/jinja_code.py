@@ -6,12 +6,14 @@ here, once, by what stands in the template. Turns of loops and calls pay steps, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame, operators, optimizeconst
+from jinja2.compiler import CodeGenerator, Frame, operators
 
 from tokenfacade.chat.jinja_syntax import constant_key, has_text, is_constant, is_plain_name, only_tested, operands
+from tokenfacade.chat.limits import LONG, SHORT
 
 _BLOCKS = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock, nodes.Block, nodes.For)
 _MODIFIERS = (nodes.EvalContextModifier, nodes.ScopedEvalContextModifier, nodes.Extends, nodes.Block)
@@ -24,11 +26,10 @@ _COMMONS: tuple[tuple[str, tuple[type[nodes.Node], ...]], ...] = (
     ("concat = context.concat", _BLOCKS),
     ("str_join = context.join_text", (nodes.Concat,)),
     ("markup_join = context.join_markup", _MODIFIERS),
-    ("charged = context.charged", (nodes.Add, nodes.Slice, nodes.Output)),
+    ("charged = context.charged", (nodes.Add, nodes.Output)),
     ("kept = context.kept", (nodes.Output,)),
     ("compared = context.compared", (nodes.Compare,)),
     ("searched = context.searched", (nodes.Compare,)),
-    ("weighed = context.weighed", (nodes.List, nodes.Tuple, nodes.Dict)),
     ("call = context.call_checked", (nodes.Call,)),
     ("call_method = context.call_method", (nodes.Call,)),
     ("field = environment.field", (nodes.Getattr,)),
@@ -46,16 +47,63 @@ _INLINE_TESTS = frozenset({"defined", "undefined", "none", "string"})
 _NO_LITERALS = (nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Call, nodes.Filter)
 """What ``is`` may follow; Python warns of literals there."""
 
-_LONG = 4096
 _MOST_JOINED = 8
 """Strings that are joined before their length is counted: all that was joined before is copied for each."""
 _MOST_INLINE = 8
 """Comparisons in a row that are each written out: so much code takes long to compile."""
-_SHORT = 64
 
 
-class ChatCodeGenerator(CodeGenerator):
-    """Jinja's code generator, calling the sandbox's fast paths."""
+class PayingCodeGenerator(CodeGenerator):
+    """Jinja's code generator, with every turn of a loop, and what can make much of little, met by the context."""
+
+    def writeline(self, x: str, node: nodes.Node | None = None, extra: int = 0) -> None:
+        # This line begins the body of every loop, and no other line is the same. Tests hold that loops pay.
+        if x == "_loop_vars = {}":
+            super().writeline("context.budget.tick()", node, extra)
+        super().writeline(x, node, extra)
+
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
+        if isinstance(node.arg, nodes.Slice):
+            self._write_within("charged", super().visit_Getitem, node, frame)
+        else:
+            super().visit_Getitem(node, frame)
+
+    def visit_Mul(self, node: nodes.BinExpr, frame: Frame) -> None:
+        self._write_operation("multiply", node, frame)
+
+    def visit_Pow(self, node: nodes.BinExpr, frame: Frame) -> None:
+        self._write_operation("power", node, frame)
+
+    def visit_Mod(self, node: nodes.BinExpr, frame: Frame) -> None:
+        self._write_operation("modulo", node, frame)
+
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:
+        self._write_within("weighed", super().visit_List, node, frame)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
+        self._write_within("weighed", super().visit_Dict, node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
+        if node.ctx == "load":
+            self._write_within("weighed", super().visit_Tuple, node, frame)
+        else:
+            super().visit_Tuple(node, frame)
+
+    def _write_operation(self, name: str, node: nodes.BinExpr, frame: Frame) -> None:
+        self.write(f"context.{name}(")
+        self.visit(node.left, frame)
+        self.write(", ")
+        self.visit(node.right, frame)
+        self.write(")")
+
+    def _write_within(self, name: str, visit: Callable[[Any, Frame], None], node: nodes.Node, frame: Frame) -> None:
+        self.write(f"context.{name}(")
+        visit(node, frame)
+        self.write(")")
+
+
+class ChatCodeGenerator(PayingCodeGenerator):
+    """The code that renders: calls of the sandbox's fast paths, or none."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,11 +124,8 @@ class ChatCodeGenerator(CodeGenerator):
             self.writeline(line)
 
     def writeline(self, x: str, node: nodes.Node | None = None, extra: int = 0) -> None:
-        # This line begins the body of every loop, and no other line is the same. Tests hold that loops pay.
-        if x == "_loop_vars = {}":
-            super().writeline("tick()", node, extra)
-            if not self._keeps_variables:
-                return
+        if x == "_loop_vars = {}" and not self._keeps_variables:
+            x = "tick()"
         super().writeline(x, node, extra)
 
     def pop_assign_tracking(self, frame: Frame) -> None:
@@ -96,7 +141,6 @@ class ChatCodeGenerator(CodeGenerator):
         else:
             super().visit_Name(node, frame)
 
-    @optimizeconst
     def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
         if is_plain_name(node.attr):
             self._write_read("field", node, node.attr, frame)
@@ -105,12 +149,9 @@ class ChatCodeGenerator(CodeGenerator):
         self.visit(node.node, frame)
         self.write(f", {node.attr!r})")
 
-    @optimizeconst
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
         if isinstance(node.arg, nodes.Slice):
-            self.write("charged(")
             super().visit_Getitem(node, frame)
-            self.write(")")
             return
         if isinstance(node.arg, nodes.Const) and is_plain_name(node.arg.value):
             self._write_read("item", node, node.arg.value, frame)
@@ -138,7 +179,6 @@ class ChatCodeGenerator(CodeGenerator):
             self.write(f"and {name!r} in w ")
         self.write(f"else {'peek' if is_only_tested else function}(w, {name!r}))")
 
-    @optimizeconst
     def visit_Test(self, node: nodes.Test, frame: Frame) -> None:
         # The commonest tests without a call, and without the object that stands for what is undefined: 400 ns.
         key = constant_key(node.node)
@@ -165,7 +205,6 @@ class ChatCodeGenerator(CodeGenerator):
         self.visit(node, frame)
         self.write(after)
 
-    @optimizeconst
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002
         # Jinja would also pass the variables of the loop, for functions that ask for the context. None does here.
         callee = node.node
@@ -181,12 +220,11 @@ class ChatCodeGenerator(CodeGenerator):
         self.signature(node, frame, {"caller": "caller"} if forward_caller else None)
         self.write(")")
 
-    @optimizeconst
     def visit_Add(self, node: nodes.BinExpr, frame: Frame) -> None:
         if has_text(node):
             self.write("(v if len(v := ")
             self._write_sum(node, frame)
-            self.write(f") < {_LONG} else charged(v, (v := None)))")
+            self.write(f") < {LONG} else charged(v, (v := None)))")
         else:
             self.write("charged(")
             self._write_sum(node, frame)
@@ -202,7 +240,6 @@ class ChatCodeGenerator(CodeGenerator):
             self.visit(operand, frame)
         self.write(")")
 
-    @optimizeconst
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
         # Comparing costs no more than the smaller of two values is large: a constant is small.
         if isinstance(node.expr, nodes.Const) and all(operand.op in ("eq", "ne") for operand in node.ops):
@@ -221,27 +258,18 @@ class ChatCodeGenerator(CodeGenerator):
                 self._write_around(
                     "(w if type(w := ",
                     operand.expr,
-                    f") is dict or type(w) is str and len(w) < {_LONG} else searched(w))",
+                    f") is dict or type(w) is str and len(w) < {LONG} else searched(w))",
                     frame,
                 )
             else:
                 self._write_around(
                     "(w if type(w := ",
                     operand.expr,
-                    f") is int or type(w) is str and len(w) < {_LONG} else compared(w))",
+                    f") is int or type(w) is str and len(w) < {LONG} else compared(w))",
                     frame,
                 )
         self.write(")")
 
-    @optimizeconst
-    def visit_Mul(self, node: nodes.BinExpr, frame: Frame) -> None:
-        self._write_operation("context.multiply", node, frame)
-
-    @optimizeconst
-    def visit_Pow(self, node: nodes.BinExpr, frame: Frame) -> None:
-        self._write_operation("context.power", node, frame)
-
-    @optimizeconst
     def visit_Mod(self, node: nodes.BinExpr, frame: Frame) -> None:
         if isinstance(node.right, nodes.Const) and isinstance(node.right.value, int) and node.right.value:
             self.write("(v % ")
@@ -250,32 +278,7 @@ class ChatCodeGenerator(CodeGenerator):
             self.visit(node.left, frame)
             self.write(f") is int else context.modulo(v, {node.right.value!r}))")
             return
-        self._write_operation("context.modulo", node, frame)
-
-    def _write_operation(self, function: str, node: nodes.BinExpr, frame: Frame) -> None:
-        self.write(f"{function}(")
-        self.visit(node.left, frame)
-        self.write(", ")
-        self.visit(node.right, frame)
-        self.write(")")
-
-    def visit_List(self, node: nodes.List, frame: Frame) -> None:
-        self._write_weighed(node, node.items, frame)
-
-    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
-        self._write_weighed(node, node.items if node.ctx == "load" else [], frame)
-
-    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
-        self._write_weighed(node, [pair.value for pair in node.items], frame)
-
-    def _write_weighed(self, node: nodes.Node, values: list[nodes.Expr], frame: Frame) -> None:
-        visit = getattr(super(), f"visit_{type(node).__name__}")
-        if all(isinstance(value, nodes.Const) for value in values):
-            visit(node, frame)
-            return
-        self.write("weighed(")
-        visit(node, frame)
-        self.write(")")
+        super().visit_Mod(node, frame)
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
         if frame.require_output_check or frame.eval_ctx.volatile or frame.eval_ctx.autoescape:
@@ -302,7 +305,7 @@ class ChatCodeGenerator(CodeGenerator):
                     self.newline(part)  # so that an error tells its line
                 self.write(" + " if at else "")
                 self._write_part(part, frame)
-            self.write(f") < {_SHORT} else kept(v))" if is_kept else f") < {_LONG} else charged(v, (v := None)))")
+            self.write(f") < {SHORT} else kept(v))" if is_kept else f") < {LONG} else charged(v, (v := None)))")
         self.end_write(frame)
 
     def _merged(self, node: nodes.Output, frame: Frame) -> list[str | nodes.Expr]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from jinja2.runtime import Macro
 
 MOST_COMPILED = 256
-"""Templates that stay compiled; each takes some 100 kB, and 2 to 40 ms to compile again."""
+"""Templates that stay compiled; each takes some 100 kB, and 1 to 40 ms to compile again."""
 
 MAX_TEMPLATE = 2**16
 """Characters of a template: twice the longest in use. More would take seconds to compile."""

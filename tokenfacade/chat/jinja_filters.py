@@ -29,7 +29,7 @@ from tokenfacade.chat.jinja_filter_checks import (
     to_text,
 )
 from tokenfacade.chat.jinja_runtime import ChatContext, ChatNamespace
-from tokenfacade.chat.limits import LONG, MAX_WIDTH, Budget
+from tokenfacade.chat.limits import LONG, MAX_WIDTH, SHORT, Budget
 from tokenfacade.errors import TemplateLimitError
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ _WIDENING = frozenset({"batch", "center", "round", "slice", "truncate", "wordwra
 """The filters that take a number which could be too large."""
 
 _FEW = 1024  # elements that cost no more than a step
-_SHORT = 64  # characters of a string that costs no more than a step
 _POINTER = 2  # what an element of a list takes, in characters
 
 
@@ -180,7 +179,7 @@ def trim(context: ChatContext, value: Any, chars: str | None = None) -> str:
     if chars is not None:
         charge_method(context.budget, text, "strip", (chars,), {})
     result = text.strip(chars)
-    if result is not text and len(result) > _SHORT:
+    if result is not text and len(result) > SHORT:
         context.budget.charge(len(result))
     return result
 

@@ -14,7 +14,7 @@ from jinja2.runtime import Context, LoopContext, Macro, Undefined, markup_join
 from jinja2.utils import Namespace, missing
 
 from tokenfacade.chat.costs import SEARCHING, charge_method, charge_percent, charge_replace
-from tokenfacade.chat.limits import LONG, Budget
+from tokenfacade.chat.limits import LONG, SHORT, Budget
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -254,7 +254,9 @@ class ChatContext(Context):
         if kind is str:
             method = STRING_METHODS.get(name)
             if method is not None:
-                if len(value) > LONG or (args and name in SEARCHING and type(args[0]) in _SIZED and len(args[0]) > 64):
+                if len(value) > LONG or (
+                    args and name in SEARCHING and type(args[0]) in _SIZED and len(args[0]) > SHORT
+                ):
                     charge_method(self.budget, value, name, args, {})
                 result = method(value, *args)
                 if type(result) is not bool and type(result) is not int and len(result) > LONG:

@@ -40,6 +40,7 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
 
     code_generator_class = ChatCodeGenerator
     context_class: type[ChatContext] = ChatContext
+    sequence_loop = SequenceLoop  # for the code of templates, which looks its fields up directly
     # Not folded when a template is compiled, where there is no budget.
     intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -51,8 +52,6 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
         self.has_field = _field_test(self)
         # For the filters that read attributes.
         self.getitem = self.item  # type: ignore[method-assign, assignment]
-
-    sequence_loop = SequenceLoop  # for the code of templates, which looks its fields up directly
 
     def loop_context(
         self, iterable: Any, undefined: type[Undefined], recurse: Any = None, depth0: int = 0

@@ -19,6 +19,9 @@ from tokenfacade.errors import ConfigurationError, TemplateLimitError
 LONG = 4096
 """Strings and lists of fewer elements than this cost a step at most, so only longer ones are counted."""
 
+SHORT = 64
+"""Strings of no more characters than this cost a step at most, wherever they are kept."""
+
 MAX_STEPS = 10_000_000
 """Turns of loops and calls; with a pointer for each piece of output, the memory that they can take is some 80 MB."""
 
@@ -38,7 +41,6 @@ them in one call can't be interrupted, and takes up to a microsecond for each.""
 MAX_BITS = 100_000
 """The largest integer, in bits."""
 
-_CONTAINERS = frozenset({dict, list, tuple})
 MAX_CHAIN = 100
 """Filters that may each read what the one before gives, element by element."""
 

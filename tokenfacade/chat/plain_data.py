@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from operator import is_
 from typing import Any
 
+from tokenfacade.errors import ConfigurationError
+
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -41,6 +43,18 @@ def plain(value: Any) -> Any:
             return value
         return items if kind is list else tuple(items)
     return _plain_object(value)
+
+
+def plain_argument(what: str, value: Any) -> Any:
+    """What a caller gave, made of plain types.
+
+    Raises:
+        ConfigurationError: It contains itself, or is nested too deeply.
+    """
+    try:
+        return plain(value)
+    except RecursionError as error:
+        raise ConfigurationError(f"{what}: a value contains itself, or is nested too deeply") from error
 
 
 def _plain_dict(value: dict[Any, Any]) -> dict[Any, Any]:

@@ -45,19 +45,6 @@ class ChatRenderer(Protocol):
         """A text that is equal exactly when all that it renders is."""
 
     @abstractmethod
-    def render(
-        self,
-        messages: Messages,
-        *,
-        tools: Tools | None = None,
-        documents: Documents | None = None,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool | str = False,
-        **kwargs: Any,
-    ) -> str:
-        """The prompt."""
-
-    @abstractmethod
     def render_traced(
         self,
         messages: Messages,
@@ -68,7 +55,27 @@ class ChatRenderer(Protocol):
         continue_final_message: bool | str = False,
         **kwargs: Any,
     ) -> RenderedChat:
-        """The prompt, and where its characters came from; slower."""
+        """The prompt, and where its characters came from."""
+
+    def render(
+        self,
+        messages: Messages,
+        *,
+        tools: Tools | None = None,
+        documents: Documents | None = None,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool | str = False,
+        **kwargs: Any,
+    ) -> str:
+        """The prompt alone; overridden where that is faster."""
+        return self.render_traced(
+            messages,
+            tools=tools,
+            documents=documents,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=continue_final_message,
+            **kwargs,
+        ).text
 
     @property
     def content_format(self) -> ContentFormat:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from tokenfacade.chat.arguments import check_template_arguments
@@ -13,7 +13,7 @@ from tokenfacade.chat.inspect import inspect_template
 from tokenfacade.chat.jinja_environment import compile_template
 from tokenfacade.chat.limits import TemplateLimits
 from tokenfacade.chat.messages import prepare_messages
-from tokenfacade.chat.plain_data import plain
+from tokenfacade.chat.plain_data import plain_argument
 from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, RenderedChat, Tools
 from tokenfacade.chat.tools import tool_schemas
 from tokenfacade.encoding import SpecialTokens
@@ -166,10 +166,10 @@ class ChatTemplate(ChatRenderer):
         variables = {
             **self.special_tokens,
             "messages": list(prepared),
-            "tools": None if tools is None else _plain_argument("tools", tool_schemas(tools)),
-            "documents": None if documents is None else _plain_argument("documents", _checked_documents(documents)),
+            "tools": None if tools is None else plain_argument("tools", tool_schemas(tools)),
+            "documents": None if documents is None else plain_argument("documents", _checked_documents(documents)),
             "add_generation_prompt": add_generation_prompt,
-            **(_plain_argument("the template's variables", arguments) if arguments else arguments),
+            **(plain_argument("the template's variables", arguments) if arguments else arguments),
         }
         return variables, continuation
 
@@ -208,24 +208,14 @@ class ChatTemplate(ChatRenderer):
         return f"<ChatTemplate {self.name or 'without a name'!s}: {len(self.text)} characters>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt, (self.text, dict(self.special_tokens), self.name, self.limits, self.clock)
-
-
-def _rebuilt(
-    text: str,
-    special_tokens: Mapping[str, str],
-    name: str | None,
-    limits: TemplateLimits,
-    clock: Callable[[], datetime.datetime] | None,
-) -> ChatTemplate:
-    return ChatTemplate(text, special_tokens=special_tokens, name=name, limits=limits, clock=clock)
-
-
-def _plain_argument(what: str, value: Any) -> Any:
-    try:
-        return plain(value)
-    except RecursionError as error:
-        raise ConfigurationError(f"{what}: a value contains itself, or is nested too deeply") from error
+        again = partial(
+            ChatTemplate,
+            special_tokens=dict(self.special_tokens),
+            name=self.name,
+            limits=self.limits,
+            clock=self.clock,
+        )
+        return again, (self.text,)
 
 
 def _checked_documents(documents: Iterable[Any]) -> Any:

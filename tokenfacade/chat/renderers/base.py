@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenfacade.chat.continuation import REASONING_FIELDS, check_continuation
 from tokenfacade.chat.messages import prepare_messages
-from tokenfacade.chat.plain_data import plain
+from tokenfacade.chat.plain_data import plain_argument
 from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, RenderedChat, Tools
 from tokenfacade.chat.renderers.prompt import Prompt
 from tokenfacade.chat.renderers.reading import refusal
@@ -49,24 +49,6 @@ class CodeRenderer(ChatRenderer):
             TemplateRenderError: The format has no words for it.
         """
 
-    def render(
-        self,
-        messages: Messages,
-        *,
-        tools: Tools | None = None,
-        documents: Documents | None = None,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool | str = False,
-        **kwargs: Any,
-    ) -> str:
-        """The prompt for a conversation; the arguments are those of `ChatTemplate.render`.
-
-        Raises:
-            ConfigurationError: There are no messages, a tool can't become a schema, or both flags are set.
-            TemplateRenderError: The format has no words for these messages.
-        """
-        return self._written(messages, tools, add_generation_prompt, continue_final_message, kwargs).text
-
     def render_traced(
         self,
         messages: Messages,
@@ -77,47 +59,28 @@ class CodeRenderer(ChatRenderer):
         continue_final_message: bool | str = False,
         **kwargs: Any,
     ) -> RenderedChat:
-        """The prompt, and where its characters came from.
+        """The prompt, and where its characters came from; the arguments are those of `ChatTemplate.render`.
 
         Raises:
-            ChatTemplateError: As for `render`.
+            ConfigurationError: There are no messages, a tool can't become a schema, or both flags are set.
+            TemplateRenderError: The format has no words for these messages.
         """
-        prompt = self._written(messages, tools, add_generation_prompt, continue_final_message, kwargs)
-        return RenderedChat(
-            text=prompt.text, assistant_spans=tuple(prompt.assistant_spans), message_spans=tuple(prompt.message_spans)
-        )
-
-    def _written(
-        self,
-        messages: Messages,
-        tools: Tools | None,
-        add_generation_prompt: bool,  # noqa: FBT001
-        continue_final_message: bool | str,  # noqa: FBT001
-        arguments: Mapping[str, Any],
-    ) -> Prompt:
         check_continuation(add_generation_prompt=add_generation_prompt, continue_final_message=continue_final_message)
         prepared = prepare_messages(messages)
         open_field = _open_field(prepared[-1], continue_final_message) if continue_final_message else None
-        prompt = Prompt()
-        self.write(
-            Chat(
-                messages=prepared,
-                tools=_plain(tool_schemas(tools)) or [],
-                add_generation_prompt=bool(add_generation_prompt),
-                arguments=_plain(arguments),
-            ),
-            prompt,
+        chat = Chat(
+            messages=prepared,
+            tools=plain_argument("tools", tool_schemas(tools)) or [],
+            add_generation_prompt=bool(add_generation_prompt),
+            arguments=plain_argument("the arguments", kwargs),
         )
+        prompt = Prompt()
+        self.write(chat, prompt)
         if open_field is not None:
             prompt.cut_after(open_field)
-        return prompt
-
-
-def _plain(value: Any) -> Any:
-    try:
-        return plain(value)
-    except RecursionError as error:
-        raise refusal("a tool or an argument contains itself, or is nested too deeply") from error
+        return RenderedChat(
+            text=prompt.text, assistant_spans=tuple(prompt.assistant_spans), message_spans=tuple(prompt.message_spans)
+        )
 
 
 def _open_field(final: Mapping[str, Any], which: bool | str) -> str:  # noqa: FBT001
