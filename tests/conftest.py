@@ -28,29 +28,8 @@ def _offline() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
-EXACT = [name for name in SMALL if not name.startswith("windowed")]
-WITH_BYTES = ["byte_level", "byte_fallback", "byte_fallback_unstripped", "tiktoken_small", "mock", "mock_words"]
-WITH_REAL_BYTES = [name for name in REAL_NAMES if name not in ("all-minilm-l6-v2", "t5-small", "torchtitan-test")]
-
-
-def _named(request: pytest.FixtureRequest) -> Tokenizer:
-    name: str = request.param
-    return small_tokenizer(name) if name in SMALL else real_tokenizer(name)
-
-
 @pytest.fixture(params=[*SMALL, *REAL_NAMES])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     """Every backend, and every way of decoding: small tokenizers of our own, and the real ones of the test data."""
-    return _named(request)
-
-
-@pytest.fixture(params=[*EXACT, *REAL_NAMES])
-def exact_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    """Those that know what each id contributes."""
-    return _named(request)
-
-
-@pytest.fixture(params=[*WITH_BYTES, *WITH_REAL_BYTES])
-def byte_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    """Those of them that have tokens for single bytes."""
-    return _named(request)
+    name: str = request.param
+    return small_tokenizer(name) if name in SMALL else real_tokenizer(name)

@@ -4,7 +4,7 @@ suite."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import tiktoken
@@ -20,7 +20,16 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as RawTokenizer
 
+from tests.gguf_metadata import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED, vocabulary, write_gguf
+from tests.real import scratch_folder
+from tests.tekken_files import write_tekken
 from tokenfacade import HuggingFaceTokenizer, MockTokenizer, TiktokenTokenizer, create_tokenizer
+from tokenfacade.backends.gguf import GGUFTokenizer
+from tokenfacade.backends.sentencepiece import SentencePieceTokenizer
+from tokenfacade.backends.sentencepiece_model import SentencePiece
+from tokenfacade.backends.tekken import TekkenTokenizer
+from tokenfacade.cache import CacheConfig, CachedTokenizer
+from tokenfacade.decoding.pieces import byte_alphabet
 
 if TYPE_CHECKING:
     from tokenfacade import Tokenizer
@@ -32,6 +41,10 @@ TEXT = [
     "def step(token_id): return self.table[token_id]  # one look-up",
 ]
 SPECIAL = ["<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>"]
+SENTENCE_PIECE_SPECIAL = [
+    SentencePiece("<unk>", kind="unknown"),
+    *(SentencePiece(token, kind="control") for token in ("<s>", "</s>", "<|im_start|>", "<|im_end|>")),
+]
 
 
 def byte_level() -> Tokenizer:
@@ -142,10 +155,14 @@ class WindowedMock(MockTokenizer):
         return None
 
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
-        return MockTokenizer().decode(token_ids, skip_special_tokens=skip_special_tokens)
+        return self._exact.decode(token_ids, skip_special_tokens=skip_special_tokens)
 
     def token_bytes(self, token_id: int) -> bytes:
-        return MockTokenizer().token_bytes(token_id)
+        return self._exact.token_bytes(token_id)
+
+    @cached_property
+    def _exact(self) -> MockTokenizer:
+        return MockTokenizer()
 
 
 def tiktoken_small() -> Tokenizer:
@@ -157,6 +174,78 @@ def tiktoken_small() -> Tokenizer:
     pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
     encoding = tiktoken.Encoding("small", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
     return TiktokenTokenizer(encoding)
+
+
+def sentencepiece_bpe() -> Tokenizer:
+    """As Llama 2's ``tokenizer.model``: byte pairs, and bytes for what the vocabulary lacks."""
+    pieces = [*SENTENCE_PIECE_SPECIAL, *(SentencePiece(f"<0x{byte:02X}>", kind="byte") for byte in range(256))]
+    merged = ["▁t", "▁th", "▁the", "er", "▁w", "or", "ker", "▁wor", "▁worker", "▁▁"]
+    pieces += [SentencePiece(text, -rank) for rank, text in enumerate(merged)]
+    letters = sorted({letter for text in TEXT for letter in text.replace(" ", "▁")} - {"😊", "世", "é"})
+    pieces += [SentencePiece(letter, -100 - rank) for rank, letter in enumerate(letters)]
+    return SentencePieceTokenizer.from_pieces(pieces, algorithm="bpe", roles={"bos": 1, "eos": 2})
+
+
+def sentencepiece_unigram() -> Tokenizer:
+    """As T5's ``spiece.model``: the likeliest pieces, an unknown token, and a piece that is found in any text."""
+    letters = sorted({letter for text in TEXT for letter in text if letter != " "})
+    pieces = [*SENTENCE_PIECE_SPECIAL, SentencePiece("<tool>", kind="user_defined"), SentencePiece("▁", -3.0)]
+    pieces += [SentencePiece(letter, -6.0) for letter in letters]
+    pieces += [SentencePiece(text, score) for text, score in (("▁the", -2.0), ("er", -3.0), ("▁w", -3.0))]
+    return SentencePieceTokenizer.from_pieces(pieces, algorithm="unigram", roles={"eos": 2})
+
+
+def tekken_small() -> Tokenizer:
+    """As Mistral's ``tekken.json``: byte pairs after the special tokens."""
+    return TekkenTokenizer.from_file(write_tekken(scratch_folder() / "tekken_small"), engine="reference")
+
+
+def gguf_byte_pairs() -> Tokenizer:
+    """A GGUF file with byte-level BPE, as of GPT-2."""
+    merges = ["t h", "th e", "Ġ w", "e r", "Ġ the", "Ġw o"]
+    texts = [*byte_alphabet(), *(merge.replace(" ", "") for merge in merges)]
+    tokens = [*((token, CONTROL) for token in SPECIAL), *((text, NORMAL) for text in texts)]
+    roles = {"bos_token_id": 0, "eos_token_id": 1, "unknown_token_id": 2}
+    metadata = vocabulary("gpt2", tokens, pre="gpt-2", merges=merges, **roles)
+    return GGUFTokenizer.from_file(write_gguf(scratch_folder() / "gguf_byte_pairs.gguf", metadata), engine="reference")
+
+
+def gguf_sentencepiece() -> Tokenizer:
+    """A GGUF file with the vocabulary of a SentencePiece model, as of Llama 2."""
+    tokens = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL), ("<|im_end|>", USER_DEFINED)]
+    tokens += [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
+    texts = ["▁t", "▁th", "▁the", "er", "▁w", "or", "▁", *"abcdefghijklmnopqrstuvwxyz"]
+    tokens += [(text, NORMAL) for text in texts]
+    scores = [-float(rank) for rank in range(len(tokens))]
+    metadata = vocabulary("llama", tokens, scores=scores, bos_token_id=1, eos_token_id=2, unknown_token_id=0)
+    return GGUFTokenizer.from_file(write_gguf(scratch_folder() / "gguf_sentencepiece.gguf", metadata))
+
+
+def gguf_word_pieces() -> Tokenizer:
+    """A GGUF file with parts of words, as of BERT."""
+    tokens = [(token, CONTROL) for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokens += [
+        (text, NORMAL) for text in (*(f"▁{letter}" for letter in letters), *letters, "er", "▁the", "▁worker", "▁.")
+    ]
+    roles = {"bos_token_id": 2, "eos_token_id": 3, "unknown_token_id": 1, "seperator_token_id": 3}
+    metadata = vocabulary("bert", tokens, **roles)
+    return GGUFTokenizer.from_file(write_gguf(scratch_folder() / "gguf_word_pieces.gguf", metadata))
+
+
+def fast() -> Tokenizer:
+    """The tokenizer of the examples, encoded by the fast engine."""
+    return create_tokenizer("examples/tokenizer", engine="fast")
+
+
+def cached() -> Tokenizer:
+    """Behind a cache that is soon full."""
+    return CachedTokenizer(byte_level(), CacheConfig(text_bytes=2000, segment_bytes=2000))
+
+
+def cached_segments() -> Tokenizer:
+    """Behind a cache that remembers what lies between special tokens."""
+    return CachedTokenizer(tiktoken_small())
 
 
 def example() -> Tokenizer:
@@ -174,6 +263,15 @@ SMALL: dict[str, Callable[[], Tokenizer]] = {
     "tiktoken_small": tiktoken_small,
     "mock": MockTokenizer,
     "mock_words": lambda: MockTokenizer(["alpha", "beta", "世界"], special_tokens=("<s>", "</s>", "<stop>")),
+    "sentencepiece_bpe": sentencepiece_bpe,
+    "sentencepiece_unigram": sentencepiece_unigram,
+    "tekken_small": tekken_small,
+    "gguf_byte_pairs": gguf_byte_pairs,
+    "gguf_sentencepiece": gguf_sentencepiece,
+    "gguf_word_pieces": gguf_word_pieces,
+    "fast": fast,
+    "cached": cached,
+    "cached_segments": cached_segments,
     "windowed_mock": WindowedMock,
     "windowed_suffix": windowed_suffix,
     "windowed_regex": windowed_regex,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import pickle
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.data import ROOT
 from tests.hub_fixtures import REPO, SECRET, failure_of
 from tests.hub_fixtures import cache as cache
 from tests.hub_fixtures import connections as connections
@@ -31,11 +32,13 @@ from tokenfacade import (
     create_tokenizer_async,
     factory,
 )
+from tokenfacade.backends import sentencepiece_model as models
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.fake_hub import FakeHub
+    from tokenfacade.engine import EngineChoice
 
 TOKENIZER_JSON = json.dumps(
     {
@@ -50,6 +53,12 @@ TOKENIZER_JSON = json.dumps(
 ).encode()
 QWEN = json.dumps({"tokenizer_class": "QWenTokenizer"}).encode()
 SENTENCEPIECE = b"\x0a\x0e\x0a\x05<unk>\x15\x00\x00\x00\x00\x18\x02\x0a\x0c"
+
+
+def sentencepiece_model() -> bytes:
+    """The smallest model that is whole."""
+    pieces = [models.SentencePiece("<unk>", kind="unknown"), models.SentencePiece("▁a", -1.0)]
+    return models.write_model(pieces, algorithm="unigram")
 
 
 @pytest.fixture
@@ -201,27 +210,39 @@ class TestPaths:
             create_tokenizer("./file")
         assert "file" in str(caught.value.source)
 
-    @pytest.mark.parametrize(
-        ("content", "extra"),
-        [
-            (SENTENCEPIECE, "sentencepiece"),
-            (b'{"config": {"default_vocab_size": 131072}}', "tekken"),
-            (b"GGUF\x03\0\0\0", "gguf"),
-        ],
-    )
-    @pytest.mark.parametrize("is_installed", [False, True])
-    def test_a_format_of_an_extra_says_which(
-        self, workplace: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, extra: str, *, is_installed: bool
-    ) -> None:
-        (workplace / "file").write_bytes(content)
-        monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if is_installed else None)
-        if is_installed:
-            with pytest.raises(UnsupportedFormatError):
-                create_tokenizer("./file")
-            return
-        with pytest.raises(MissingDependencyError, match=rf"tokenfacade\[{extra}\]") as caught:
+    def test_a_format_of_an_extra_says_which(self, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (workplace / "file").write_bytes(sentencepiece_model())
+        monkeypatch.setitem(sys.modules, "sentencepiece", None)
+        with pytest.raises(MissingDependencyError, match=r"tokenfacade\[sentencepiece\]") as caught:
             create_tokenizer("./file")
-        assert caught.value.extra == extra
+        assert caught.value.extra == "sentencepiece"
+
+    @pytest.mark.parametrize(
+        "content", [SENTENCEPIECE, b'{"config": {"default_vocab_size": 131072}}', b"GGUF\x03\0\0\0"]
+    )
+    def test_the_beginning_of_a_tokenizer_alone_is_none(self, workplace: Path, content: bytes) -> None:
+        (workplace / "file").write_bytes(content)
+        with pytest.raises(LoadError) as caught:
+            create_tokenizer("./file")
+        assert "file" in str(caught.value.source)
+
+
+class TestEngine:
+    @pytest.mark.parametrize("engine", ["auto", "reference"])
+    def test_every_source_takes_the_choices_that_need_nothing(self, engine: EngineChoice) -> None:
+        for source in ("mock:", str(ROOT / "examples" / "tokenizer")):
+            tokenizer = create_tokenizer(source, engine=engine)
+            assert tokenizer.engine in ("reference", "fast")
+            assert tokenizer.engine.reason
+
+    @pytest.mark.parametrize("engine", ["", "Fast", None, True, 1])
+    def test_what_is_no_choice_is_a_configuration_error(self, engine: Any) -> None:
+        with pytest.raises(ConfigurationError, match="engine="):
+            create_tokenizer("mock:", engine=engine)
+
+    def test_a_source_without_a_fast_engine_refuses_it(self) -> None:
+        with pytest.raises(ConfigurationError, match="fast"):
+            create_tokenizer("mock:", engine="fast")
 
 
 class TestBadSources:
@@ -321,8 +342,8 @@ class TestHub:
     def test_a_repository_with_sentencepiece_only_says_which_extra(
         self, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        hub.add(REPO, {"tokenizer.model": SENTENCEPIECE})
-        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+        hub.add(REPO, {"tokenizer.model": sentencepiece_model()})
+        monkeypatch.setitem(sys.modules, "sentencepiece", None)
         with pytest.raises(MissingDependencyError) as caught:
             create_tokenizer(REPO)
         assert caught.value.extra == "sentencepiece"

@@ -11,6 +11,10 @@ Example:
 from typing import TYPE_CHECKING
 
 from tokenfacade.backends.mock import MockTokenizer as MockTokenizer
+from tokenfacade.cache import CacheConfig as CacheConfig
+from tokenfacade.cache import CachedTokenizer as CachedTokenizer
+from tokenfacade.cache import CacheStatistics as CacheStatistics
+from tokenfacade.cache import LevelStatistics as LevelStatistics
 from tokenfacade.chat.limits import TemplateLimits as TemplateLimits
 from tokenfacade.chat.renderer import ChatRenderer as ChatRenderer
 from tokenfacade.chat.renderer import RenderedChat as RenderedChat
@@ -27,6 +31,7 @@ from tokenfacade.decoding.stop import StopSequenceDecoderBuilder as StopSequence
 from tokenfacade.decoding.stream import DecodeStream as DecodeStream
 from tokenfacade.encoding import Encoding as Encoding
 from tokenfacade.encoding import SpecialTokens as SpecialTokens
+from tokenfacade.engine import Engine as Engine
 from tokenfacade.errors import ChatTemplateError as ChatTemplateError
 from tokenfacade.errors import ConfigurationError as ConfigurationError
 from tokenfacade.errors import CorruptTokenizerError as CorruptTokenizerError
@@ -49,7 +54,10 @@ from tokenfacade.protocols import Encoder as Encoder
 from tokenfacade.protocols import Tokenizer as Tokenizer
 
 if TYPE_CHECKING:
+    from tokenfacade.backends.gguf import GGUFTokenizer as GGUFTokenizer
     from tokenfacade.backends.huggingface import HuggingFaceTokenizer as HuggingFaceTokenizer
+    from tokenfacade.backends.sentencepiece import SentencePieceTokenizer as SentencePieceTokenizer
+    from tokenfacade.backends.tekken import TekkenTokenizer as TekkenTokenizer
     from tokenfacade.backends.tiktoken import TiktokenTokenizer as TiktokenTokenizer
     from tokenfacade.chat.inspect import TemplateTraits as TemplateTraits
     from tokenfacade.chat.inspect import ThinkingToggle as ThinkingToggle
@@ -58,6 +66,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheConfig",
+    "CacheStatistics",
+    "CachedTokenizer",
     "ChatEncoder",
     "ChatRenderer",
     "ChatTemplate",
@@ -70,14 +81,18 @@ __all__ = [
     "EncodeError",
     "Encoder",
     "Encoding",
+    "Engine",
+    "GGUFTokenizer",
     "Held",
     "HubError",
     "HuggingFaceTokenizer",
+    "LevelStatistics",
     "LoadError",
     "MissingDependencyError",
     "MockTokenizer",
     "NoChatTemplateError",
     "RenderedChat",
+    "SentencePieceTokenizer",
     "Sequence",
     "SequenceDecoderOutput",
     "SpecialTokens",
@@ -86,6 +101,7 @@ __all__ = [
     "StopSequenceDecoderBuilder",
     "Stopped",
     "StoppedWithText",
+    "TekkenTokenizer",
     "TemplateLimitError",
     "TemplateLimits",
     "TemplateRenderError",
@@ -110,7 +126,10 @@ if not TYPE_CHECKING:  # or a type checker would believe every name
 
         modules = {
             "ChatTemplate": "chat.template",
+            "GGUFTokenizer": "backends.gguf",
             "HuggingFaceTokenizer": "backends.huggingface",
+            "SentencePieceTokenizer": "backends.sentencepiece",
+            "TekkenTokenizer": "backends.tekken",
             "TemplateTraits": "chat.inspect",
             "ThinkingToggle": "chat.inspect",
             "TiktokenTokenizer": "backends.tiktoken",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenfacade.detect import detect_format, looks_like_path
+from tokenfacade.engine import checked_choice
 from tokenfacade.errors import (
     ConfigurationError,
     CorruptTokenizerError,
-    MissingDependencyError,
     TokenizerNotFoundError,
     UnsupportedFormatError,
 )
@@ -19,6 +20,7 @@ from tokenfacade.errors import (
 if TYPE_CHECKING:
     from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.detect import FileFormat
+    from tokenfacade.engine import EngineChoice
     from tokenfacade.protocols import Tokenizer
 
 _SCHEME = re.compile(r"(file|tiktoken|hf|mock|grpc|[a-z]+\+https?):")
@@ -31,6 +33,7 @@ def create_tokenizer(
     revision: str | None = None,
     token: str | None = None,
     local_files_only: bool = False,
+    engine: EngineChoice = "auto",
 ) -> Tokenizer:
     """Find out what a source is, and load its tokenizer.
 
@@ -50,6 +53,9 @@ def create_tokenizer(
             tokenizer's `source`.
         token: For the Hub: an access token. It is not kept.
         local_files_only: Whether to forbid the network.
+        engine: ``"auto"`` encodes through the fast engine (extra ``fast``) where it is installed and was shown to give
+            the same ids, and never waits for it; ``"fast"`` waits, and raises where it can't be; ``"reference"`` never
+            loads it. See `Tokenizer.engine`.
 
     Raises:
         TokenizerNotFoundError: There is no such path, name, repository or revision, or no tokenizer in it.
@@ -58,7 +64,8 @@ def create_tokenizer(
         CorruptTokenizerError: A file is empty, cut off or contradictory.
         HubError: The Hub refused or didn't answer, and nothing is cached.
         ChatTemplateError: `chat_template` is no template.
-        ConfigurationError: The source is not a string or path, or `revision` is given for what isn't on the Hub.
+        ConfigurationError: The source is not a string or path, `revision` is given for what isn't on the Hub, or
+            ``engine="fast"`` for what has no fast engine.
 
     Example:
         >>> create_tokenizer("examples/tokenizer").backend
@@ -66,8 +73,8 @@ def create_tokenizer(
         >>> create_tokenizer("mock:").backend
         'mock'
     """
-    tokenizer = _load(source, revision=revision, token=token, local_files_only=local_files_only)
-    return tokenizer.with_chat_template(chat_template)
+    options = _Options(revision, token, local_files_only, checked_choice(engine))
+    return _load(source, options).with_chat_template(chat_template)
 
 
 async def create_tokenizer_async(
@@ -77,6 +84,7 @@ async def create_tokenizer_async(
     revision: str | None = None,
     token: str | None = None,
     local_files_only: bool = False,
+    engine: EngineChoice = "auto",
 ) -> Tokenizer:
     """As `create_tokenizer`, in a thread: loading takes up to seconds, and the event loop goes on meanwhile.
 
@@ -99,25 +107,33 @@ async def create_tokenizer_async(
         revision=revision,
         token=token,
         local_files_only=local_files_only,
+        engine=engine,
     )
 
 
-def _load(
-    source: str | os.PathLike[str], *, revision: str | None, token: str | None, local_files_only: bool
-) -> Tokenizer:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What the caller said beside the source."""
+
+    revision: str | None = None
+    token: str | None = None
+    local_files_only: bool = False
+    engine: EngineChoice = "auto"
+
+
+def _load(source: str | os.PathLike[str], options: _Options) -> Tokenizer:
     if isinstance(source, os.PathLike):
-        _check_revision(source, revision)
-        return _from_path(_expanded(os.fsdecode(source)), None)
+        _check_revision(source, options)
+        return _from_path(_expanded(os.fsdecode(source)), None, options)
     if not isinstance(source, str) or not source:
         raise ConfigurationError(f"a source is a path, a name or a scheme like 'hf:org/name', not {source!r}")
     scheme = _SCHEME.match(source)
     if scheme:
-        rest = source[scheme.end() :]
-        return _from_scheme(scheme[1], rest, revision=revision, token=token, local_files_only=local_files_only)
+        return _from_scheme(scheme[1], source[scheme.end() :], options)
     path = _expanded(source)
     if os.path.exists(path):  # unlike the method, False for what can't be a path at all
-        _check_revision(source, revision)
-        return _from_path(path, None)
+        _check_revision(source, options)
+        return _from_path(path, None, options)
     if looks_like_path(source):
         raise TokenizerNotFoundError(
             f"there is no file or folder {source!r}; it looks like a path, so nothing was fetched", source=source
@@ -127,13 +143,15 @@ def _load(
 
     encoding = encoding_name_of(source)
     if encoding is not None:
-        _check_revision(source, revision)
-        return TiktokenTokenizer.from_encoding(encoding, local_files_only=local_files_only)
-    return _from_hub(source, revision=revision, token=token, local_files_only=local_files_only)
+        _check_revision(source, options)
+        return TiktokenTokenizer.from_encoding(
+            encoding, local_files_only=options.local_files_only, engine=options.engine
+        )
+    return _from_hub(source, options)
 
 
-def _check_revision(source: str | os.PathLike[str], revision: str | None) -> None:
-    if revision is not None:
+def _check_revision(source: str | os.PathLike[str], options: _Options) -> None:
+    if options.revision is not None:
         raise ConfigurationError(f"revision= is for the Hub, and {os.fsdecode(source)!r} is not on it")
 
 
@@ -144,25 +162,24 @@ def _expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _from_scheme(
-    scheme: str, rest: str, *, revision: str | None, token: str | None, local_files_only: bool
-) -> Tokenizer:
+def _from_scheme(scheme: str, rest: str, options: _Options) -> Tokenizer:
     if scheme != "hf":
-        _check_revision(f"{scheme}:", revision)
+        _check_revision(f"{scheme}:", options)
     if scheme == "file":
         location = _path_of_url(rest) if rest.startswith("//") else rest
         if not location:
             raise ConfigurationError("a source file: goes on with a path, as in 'file:models/tokenizer.json'")
-        return _from_path(_expanded(location), None)
+        return _from_path(_expanded(location), None, options)
     if scheme == "tiktoken":
         from tokenfacade.backends.tiktoken import TiktokenTokenizer
 
-        return TiktokenTokenizer.from_model_name(rest, local_files_only=local_files_only)
+        return TiktokenTokenizer.from_model_name(rest, local_files_only=options.local_files_only, engine=options.engine)
     if scheme == "hf":
-        return _from_hub(rest, revision=revision, token=token, local_files_only=local_files_only)
+        return _from_hub(rest, options)
     if scheme == "mock" and not rest:
         from tokenfacade.backends.mock import MockTokenizer
 
+        _refuse_fast("mock:", options)
         return MockTokenizer()
     raise UnsupportedFormatError(
         f"this release of tokenfacade has no {scheme}: sources; it has file:, tiktoken:, hf: and mock:",
@@ -177,10 +194,16 @@ def _path_of_url(rest: str) -> str:
     return url2pathname(rest.removeprefix("//localhost").removeprefix("//"))
 
 
-def _from_hub(name: str, *, revision: str | None, token: str | None, local_files_only: bool) -> Tokenizer:
+def _refuse_fast(source: str, options: _Options) -> None:
+    if options.engine == "fast":
+        raise ConfigurationError(f"{source} has one engine, and no fast one: leave engine= out")
+
+
+def _from_hub(name: str, options: _Options) -> Tokenizer:
     from tokenfacade.hub import fetch_tokenizer_files
 
     repo_id, separator, named_revision = name.partition("@")
+    revision = options.revision
     if separator and not named_revision:
         raise ConfigurationError(f"{name!r} ends where a revision should come")
     if revision is not None and not isinstance(revision, str):
@@ -188,28 +211,31 @@ def _from_hub(name: str, *, revision: str | None, token: str | None, local_files
     if named_revision and revision and named_revision != revision:
         raise ConfigurationError(f"{name!r} names a revision, and revision={revision!r} another one")
     snapshot = fetch_tokenizer_files(
-        repo_id, revision=named_revision or revision, token=token, local_files_only=local_files_only
+        repo_id,
+        revision=named_revision or revision,
+        token=options.token,
+        local_files_only=options.local_files_only,
     )
-    return _from_path(snapshot.folder, f"hf:{repo_id}@{snapshot.commit}")
+    return _from_path(snapshot.folder, f"hf:{repo_id}@{snapshot.commit}", options)
 
 
-def _from_path(path: Path, source: str | None) -> Tokenizer:
+def _from_path(path: Path, source: str | None, options: _Options) -> Tokenizer:
     """The tokenizer of an existing path; `source` is what its files stand for, if not themselves."""
     if not os.path.exists(path):
         raise TokenizerNotFoundError(f"there is no file or folder {str(path)!r}", source=str(path))
-    return _from_folder(path, source) if path.is_dir() else _from_file(path, source)
+    return _from_folder(path, source, options) if path.is_dir() else _from_file(path, source, options)
 
 
-def _from_folder(folder: Path, source: str | None) -> Tokenizer:
+def _from_folder(folder: Path, source: str | None, options: _Options) -> Tokenizer:
     from tokenfacade.backends.huggingface import HuggingFaceTokenizer
 
     if (folder / "tokenizer.json").is_file():
-        return _from_file(folder / "tokenizer.json", source or str(folder.absolute()))
+        return _from_file(folder / "tokenizer.json", source or str(folder.absolute()), options)
     candidates = [folder / "tekken.json", folder / "tokenizer.model", folder / "tiktoken.model"]
     candidates += [*sorted(folder.glob("*.tiktoken")), *sorted(folder.glob("*.model")), *sorted(folder.glob("*.gguf"))]
     found = [file for file in dict.fromkeys(candidates) if file.is_file()]
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        return HuggingFaceTokenizer.from_file(folder, source=source)
+        return HuggingFaceTokenizer.from_file(folder, source=source, engine=options.engine)
     if not found:
         raise TokenizerNotFoundError(
             f"there is no tokenizer in {folder}: no tokenizer.json, vocab.json with merges.txt, tokenizer.model, "
@@ -219,19 +245,33 @@ def _from_folder(folder: Path, source: str | None) -> Tokenizer:
     if len(found) > 1 and {detect_format(file) for file in found} == {"tiktoken"}:
         names = ", ".join(file.name for file in found)
         raise ConfigurationError(f"{folder} holds several tokenizers ({names}): pass the path of one")
-    return _from_file(found[0], source or str(folder.absolute()))
+    return _from_file(found[0], source or str(folder.absolute()), options)
 
 
-def _from_file(file: Path, source: str | None) -> Tokenizer:
+def _from_file(file: Path, source: str | None, options: _Options) -> Tokenizer:
     kind = detect_format(file)
+    engine = options.engine
     if kind in ("huggingface", "json"):
         from tokenfacade.backends.huggingface import HuggingFaceTokenizer
 
-        return HuggingFaceTokenizer.from_file(file, source=source)
+        return HuggingFaceTokenizer.from_file(file, source=source, engine=engine)
     if kind == "tiktoken":
         from tokenfacade.backends.tiktoken import TiktokenTokenizer
 
-        return TiktokenTokenizer.from_file(file, source=source)
+        return TiktokenTokenizer.from_file(file, source=source, engine=engine)
+    if kind == "tekken":
+        from tokenfacade.backends.tekken import TekkenTokenizer
+
+        return TekkenTokenizer.from_file(file, source=source, engine=engine)
+    if kind == "gguf":
+        from tokenfacade.backends.gguf import GGUFTokenizer
+
+        return GGUFTokenizer.from_file(file, source=source, engine=engine)
+    if kind == "sentencepiece":
+        from tokenfacade.backends.sentencepiece import SentencePieceTokenizer
+
+        _refuse_fast(str(file), options)
+        return SentencePieceTokenizer.from_file(file, source=source)
     raise _unreadable(file, kind)
 
 
@@ -242,31 +282,11 @@ def _unreadable(file: Path, kind: FileFormat) -> Exception:
         return CorruptTokenizerError(
             f"{file} is a Git LFS pointer, not the file itself: run git lfs pull", source=str(file)
         )
-    if kind in ("sentencepiece", "tekken", "gguf"):
-        return _other_format(file, kind)
     what = {"safetensors": "model weights (safetensors)", "archive": "an archive or pickle, as model weights are"}.get(
         kind
     )
     return UnsupportedFormatError(
         f"{file} is {what or 'not in any format of tokenizers that is known'}; pass the tokenizer's own file or its "
-        f"folder: tokenizer.json, vocab.json with merges.txt, or a file of ranks (*.tiktoken)",
+        f"folder: tokenizer.json, vocab.json with merges.txt, tokenizer.model, *.tiktoken, tekken.json or *.gguf",
         source=str(file),
     )
-
-
-def _other_format(file: Path, kind: str) -> Exception:
-    from importlib.util import find_spec
-
-    name, module = {
-        "sentencepiece": ("a SentencePiece model", "sentencepiece"),
-        "tekken": ("a Tekken vocabulary", "mistral_common"),
-        "gguf": ("a GGUF file", "gguf"),
-    }[kind]
-    advice = "a tokenizer.json of the same model can be read today"
-    if find_spec(module) is None:
-        return MissingDependencyError(
-            f"{file} is {name}: that needs the extra {kind!r} (pip install 'tokenfacade[{kind}]') and a release of "
-            f"tokenfacade that reads it, which this one doesn't yet; {advice}",
-            extra=kind,
-        )
-    return UnsupportedFormatError(f"{file} is {name}, which this release doesn't read yet; {advice}", source=str(file))

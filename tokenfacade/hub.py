@@ -38,8 +38,9 @@ _SIDECARS = (
 )
 """A cache is complete when it knows of each of these whether it exists."""
 
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "tiktoken.model", "*.tiktoken", "tekken.json", "vocab.txt")
-"""Each is a vocabulary by itself."""
+_MODELS = ("tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model", "sentencepiece.model")
+_VOCABULARIES = ("tokenizer.json", *_MODELS, "tiktoken.model", "*.tiktoken", "tekken.json", "vocab.txt")
+"""Each is a vocabulary by itself. (``*.model`` could also be weights.)"""
 
 _SPLIT_VOCABULARY = frozenset({"vocab.json", "merges.txt"})
 """Only together are these one."""

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex
 
+from tokenfacade.async_protocol import AsyncEncoder
 from tokenfacade.chat_protocol import ChatEncoder, with_templates
 from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans_of_bytes
+from tokenfacade.engine import Engine
 from tokenfacade.errors import ConfigurationError, DecodeError, EncodeError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from tokenfacade.encoding import Span
 
 
-class Encoder(Protocol):
+class Encoder(AsyncEncoder, Protocol):
     """Text to ids."""
 
     @abstractmethod
@@ -270,7 +272,16 @@ class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
     @property
     @abstractmethod
     def backend(self) -> str:
-        """Which backend this is: ``"huggingface"``, ``"tiktoken"``, ``"mock"``."""
+        """Which backend this is: ``"huggingface"``, ``"tiktoken"``, ``"sentencepiece"``, ``"tekken"``, ``"gguf"``,
+        ``"mock"``."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that encodes, ``"reference"`` or ``"fast"``, with the `reason` why it is this one.
+
+        It may change from the first to the second, once: the fast engine is made in the background.
+        """
+        return Engine("reference", reason="this backend has one engine")
 
     @property
     @abstractmethod
@@ -296,6 +307,19 @@ class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
         from tokenfacade.decoding.sequence import Sequence as TextSequence
 
         return TextSequence(self, prompt_ids, skip_special_tokens=skip_special_tokens, errors=errors)
+
+    def cut_points(self) -> frozenset[str]:
+        """The added tokens before which a text may be cut, wherever they stand in it: the ids of the parts, joined, are
+        those of the text, and ``add_special_tokens`` puts the same ids around every text.
+
+        None by default, which switches a cache of segments off; `safe_cut_points` helps to find them.
+
+        Example:
+            >>> from tokenfacade import MockTokenizer
+            >>> "<|im_start|>" in MockTokenizer().cut_points()
+            True
+        """
+        return frozenset()
 
     def added_around(self) -> tuple[int, int]:
         """How many tokens ``add_special_tokens`` puts before and after a text, for the offsets of byte vocabularies."""

@@ -1,4 +1,4 @@
-"""Measure: ``python -m tests.benchmarks [stream|stop|encode|load|chat ...]``; all of them without a name."""
+"""Measure: ``python -m tests.benchmarks [stream|stop|encode|cache|load|chat|loop|memory ...]``; all of them if none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 
 from tests.data import DATA
 
-NAMES = ("stream", "stop", "encode", "load", "chat")
+NAMES = ("stream", "stop", "encode", "cache", "load", "chat", "loop", "memory")
 
 
 def main(names: list[str]) -> None:

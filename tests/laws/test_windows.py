@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import decoders, models
 
-from tests.oracles import run_steps
 from tests.small import byte_fallback
 from tokenfacade import ConfigurationError, HuggingFaceTokenizer, MockTokenizer, SpecialTokens
 from tokenfacade.decoding.window import LONGEST, Window
 from tokenfacade.protocols import Decoder
+from tokenfacade.testing.oracles import run_steps
 
 if TYPE_CHECKING:
     from tokenfacade.decoding.stop import StopSequenceDecoder

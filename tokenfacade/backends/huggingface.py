@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import tokenizers
 
+from tokenfacade.backends.fast import Accelerated, Accelerator, is_failure
+from tokenfacade.backends.huggingface_added import tokens_to_add
 from tokenfacade.backends.huggingface_classes import vocabulary_class
+from tokenfacade.backends.huggingface_cuts import cut_points
+from tokenfacade.backends.huggingface_fast import HuggingFacePlan, literal_twin
+from tokenfacade.backends.huggingface_long import encoded, take_ids
 from tokenfacade.backends.huggingface_names import names_of_class
-from tokenfacade.backends.huggingface_parts import bare_twin, encode_parts
+from tokenfacade.backends.huggingface_parts import encode_parts
 from tokenfacade.backends.huggingface_pieces import pieces_of, read_chain
 from tokenfacade.chat.discovery import find_chat_templates
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
@@ -27,20 +32,21 @@ from tokenfacade.errors import (
     TokenizerNotFoundError,
     UnsupportedFormatError,
 )
-from tokenfacade.model_config import AddedTokenConfig, ModelConfig, read_json, read_model_config
+from tokenfacade.model_config import ModelConfig, read_json, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Pieces
     from tokenfacade.encoding import Span
+    from tokenfacade.engine import EngineChoice
 
 MAX_ID = 2**32
 
 
-class HuggingFaceTokenizer(Tokenizer):
+class HuggingFaceTokenizer(Accelerated, Tokenizer):
     """A tokenizer of the `tokenizers` library, with the settings of the model folder around it.
 
     The ids are those of ``tokenizer.json``, with the added tokens that the files beside it name; truncation and
@@ -51,9 +57,11 @@ class HuggingFaceTokenizer(Tokenizer):
     Args:
         tokenizer: A tokenizer of yours. It is copied: it is not changed, and later changes to it have no effect here.
         chat_template: Its chat template, as for `with_chat_template`; there is none by default.
+        engine: As for `create_tokenizer`.
 
     Raises:
-        ConfigurationError: The tokenizer can't be copied, because parts of it are written in Python.
+        ConfigurationError: The tokenizer can't be copied, because parts of it are written in Python; or the `engine`
+            can't be had.
         ChatTemplateError: `chat_template` is no template.
 
     Example:
@@ -67,14 +75,26 @@ class HuggingFaceTokenizer(Tokenizer):
         'hello world'
     """
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer, *, chat_template: ChatTemplateSource | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        *,
+        chat_template: ChatTemplateSource | None = None,
+        engine: EngineChoice = "auto",
+    ) -> None:
         self._set_up(_copy(tokenizer), ModelConfig(), None)
+        self._accelerate(engine)
         if chat_template is not None:
             self.chat_templates = self.chat_templates.replaced(chat_template).checked()
 
     @classmethod
     def from_file(
-        cls, path: str | Path, *, chat_template: ChatTemplateSource | None = None, source: str | None = None
+        cls,
+        path: str | Path,
+        *,
+        chat_template: ChatTemplateSource | None = None,
+        source: str | None = None,
+        engine: EngineChoice = "auto",
     ) -> HuggingFaceTokenizer:
         """Load a model folder, or a ``tokenizer.json`` with what lies beside it.
 
@@ -84,11 +104,13 @@ class HuggingFaceTokenizer(Tokenizer):
             chat_template: A chat template in place of those in the folder, as for `with_chat_template`.
             source: What `source` should say, where the files stand for something else; `create_tokenizer` must take
                 it.
+            engine: As for `create_tokenizer`.
 
         Raises:
             TokenizerNotFoundError: There is no such path, or no tokenizer in the folder.
             UnsupportedFormatError: There is a vocabulary, but nothing says how to read it.
             CorruptTokenizerError: A file is empty, cut off or contradictory.
+            ConfigurationError: The `engine` can't be had.
             ChatTemplateError: `chat_template` is no template.
 
         Example:
@@ -116,13 +138,14 @@ class HuggingFaceTokenizer(Tokenizer):
             tokenizer._set_up(vocabulary.build(folder, config), config, source)
             vocabulary.set_post_processor(tokenizer._raw, config)
         tokenizer.chat_templates = find_chat_templates(folder, config)
+        tokenizer._accelerate(engine)
         return tokenizer.with_chat_template(chat_template)
 
     def _set_up(self, raw: tokenizers.Tokenizer, config: ModelConfig, source: str | None) -> None:
         raw.no_truncation()
         raw.no_padding()
         own = dict(sorted(raw.get_added_tokens_decoder().items()))
-        self._added = list(own.values()), _tokens_to_add(own, config)
+        self._added = list(own.values()), tokens_to_add(own, config)
         if self._added[1]:
             raw.add_tokens(self._added[1])
             own = dict(sorted(raw.get_added_tokens_decoder().items()))
@@ -134,16 +157,27 @@ class HuggingFaceTokenizer(Tokenizer):
         self._special = config.special_tokens({token: n for n, token in self._spelling.items() if token in special})
         self._eos_token_ids = config.eos_token_ids(raw.token_to_id)
 
+    def _accelerate(self, engine: EngineChoice) -> None:
+        self._accelerator = Accelerator(HuggingFacePlan(self._raw, self._added), self.source, engine)
+
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
-        raw = self._raw if parse_special_tokens else self._literal
-        try:
-            ids = raw.encode(text, add_special_tokens=add_special_tokens).ids
-        except BaseException as error:
-            if not _is_failure(error):
-                raise
-            if (mended := checked_text(text)) is text:
-                _refuse(text, error)
-            return self.encode(mended, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+        found = self._accelerator.encode(
+            text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+        )
+        if found is not None:
+            ids = found.ids
+        else:
+            raw = self._raw if parse_special_tokens else self._literal
+            try:
+                ids = take_ids([encoded(raw, text, add_special_tokens=add_special_tokens)])
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
+                if (mended := checked_text(text)) is text:
+                    _refuse(text, error)
+                return self.encode(
+                    mended, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+                )
         return Encoding(
             ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
@@ -151,31 +185,37 @@ class HuggingFaceTokenizer(Tokenizer):
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
     ) -> list[Encoding]:
-        raw = self._raw if parse_special_tokens else self._literal
         texts = checked_texts(texts)
-        try:
-            encodings = raw.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
-        except BaseException as error:
-            if not _is_failure(error):
-                raise
-            _refuse("one of a batch", error)
+        found = self._accelerator.encode_batch(
+            texts, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+        )
+        if found is None:
+            raw = self._raw if parse_special_tokens else self._literal
+            try:
+                found = raw.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
+                _refuse("one of a batch", error)
+        encodings = list(found)
+        del found
+        last_first = [take_ids(encodings) for _ in texts]
         return [
-            Encoding(
-                encoding.ids,
-                text,
-                self,
-                add_special_tokens=add_special_tokens,
-                parse_special_tokens=parse_special_tokens,
-            )
-            for encoding, text in zip(encodings, texts, strict=True)
+            Encoding(ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+            for ids, text in zip(reversed(last_first), texts, strict=True)
         ]
 
     def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
+        found = self._accelerator.encode(
+            text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+        )
+        if found is not None:
+            return len(found)
         raw = self._raw if parse_special_tokens else self._literal
         try:
-            return len(raw.encode(text, add_special_tokens=add_special_tokens))
+            return len(encoded(raw, text, add_special_tokens=add_special_tokens))
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             return super().count_tokens(
                 text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
@@ -186,6 +226,9 @@ class HuggingFaceTokenizer(Tokenizer):
         offsets: list[Span] = raw.encode(encoding.text, add_special_tokens=encoding.add_special_tokens).offsets
         return offsets
 
+    def cut_points(self) -> frozenset[str]:
+        return cut_points(self._raw)
+
     @property
     def added_tokens(self) -> Mapping[str, int]:
         return {token: token_id for token_id, token in self._spelling.items()}
@@ -195,7 +238,7 @@ class HuggingFaceTokenizer(Tokenizer):
         try:
             found = self._raw.encode(text, add_special_tokens=False)
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             return self.encode(text)
         return Encoding(
@@ -208,7 +251,7 @@ class HuggingFaceTokenizer(Tokenizer):
         try:
             found = encode_parts(self._raw, parts)
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             _refuse(text, error)
         if found is None:
@@ -221,7 +264,7 @@ class HuggingFaceTokenizer(Tokenizer):
         try:
             return self._raw.decode(ids, skip_special_tokens=skip_special_tokens)
         except BaseException as error:
-            if not _is_failure(error):
+            if not is_failure(error):
                 raise
             known = [token_id for token_id in checked_ids(ids) if 0 <= token_id < MAX_ID]
             if len(known) == len(ids):
@@ -279,22 +322,20 @@ class HuggingFaceTokenizer(Tokenizer):
 
     @cached_property
     def _literal(self) -> tokenizers.Tokenizer:
-        """A twin that takes special tokens in the text literally; a setter on the one that others use would change it
-        under them. It shares the model: 4 ms for 128,000 tokens, where a copy takes 500."""
-        twin = bare_twin(self._raw)
-        for tokens in self._added:
-            twin.add_tokens(tokens)
-        twin.encode_special_tokens = True
-        return twin
+        return literal_twin(self._raw, self._added)
 
     def __reduce__(self) -> tuple[object, ...]:
-        if self._source is not None:
-            return super().__reduce__()
-        return _from_json, (self._raw.to_str(),)
+        engine = self._accelerator.choice
+        if self._source is None:
+            return _from_json, (self._raw.to_str(), engine)
+        return super().__reduce__() if engine == "auto" else (*super().__reduce__(), engine)
+
+    def __setstate__(self, engine: EngineChoice) -> None:
+        self._accelerate(engine)
 
 
-def _from_json(text: str) -> HuggingFaceTokenizer:
-    return HuggingFaceTokenizer(tokenizers.Tokenizer.from_str(text))
+def _from_json(text: str, engine: EngineChoice) -> HuggingFaceTokenizer:
+    return HuggingFaceTokenizer(tokenizers.Tokenizer.from_str(text), engine=engine)
 
 
 def _copy(raw: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
@@ -310,11 +351,6 @@ def _copy(raw: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     return copy
 
 
-def _is_failure(error: BaseException) -> bool:
-    """Whether the library couldn't: its panics are no `Exception`, and their class can't be imported."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
 def _refuse(text: object, error: BaseException) -> NoReturn:
     shown = text if isinstance(text, str) and len(text) < 40 else f"{str(text)[:40]}…"
     raise EncodeError(f"the tokenizer refuses {shown!r}: {error}") from error
@@ -326,7 +362,7 @@ def _load(file: Path) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_file(str(file))
     except BaseException as error:
-        if not _is_failure(error):
+        if not is_failure(error):
             raise
         raise _load_error(file, error) from error
 
@@ -343,35 +379,3 @@ def _load_error(file: Path, error: BaseException) -> LoadError:
         f"tokenizers than {tokenizers.__version__}",
         source=str(file),
     )
-
-
-def _tokens_to_add(own: Mapping[int, tokenizers.AddedToken], config: ModelConfig) -> list[tokenizers.AddedToken]:
-    """What the config has beside the file's `own` added tokens, in the order of transformers: by id, then by name, then
-    the rest."""
-    if not (config.named or config.added_tokens or config.extra):
-        return []
-    names = {token.content for token in config.named.values()}
-    by_id = {token_id: _added_token(token, names) for token_id, token in config.added_tokens.items()}
-    if not config.lists_added_tokens:
-        by_id |= {token_id: _made_special(token) if str(token) in names else token for token_id, token in own.items()}
-    known = {str(token): token for token in own.values()}
-    present = known.keys() | {str(token) for token in by_id.values()}
-    others = dict.fromkeys(token for token in (*config.named.values(), *config.extra) if token.content not in present)
-    tokens = [*(by_id[token_id] for token_id in sorted(by_id)), *(_added_token(token, names) for token in others)]
-    return [token for token in tokens if known.get(str(token)) != token]
-
-
-def _added_token(token: AddedTokenConfig, names: Set[str]) -> tokenizers.AddedToken:
-    flags = {} if token.normalized is None else {"normalized": token.normalized}
-    return tokenizers.AddedToken(
-        token.content,
-        single_word=token.single_word,
-        lstrip=token.lstrip,
-        rstrip=token.rstrip,
-        special=token.special or token.content in names,
-        **flags,
-    )
-
-
-def _made_special(token: tokenizers.AddedToken) -> tokenizers.AddedToken:
-    return tokenizers.AddedToken(**{**token.__getstate__(), "special": True})

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tokenfacade.cut_points import safe_cut_points
 from tokenfacade.decoding.pieces import Pieces
 from tokenfacade.decoding.transducer import checked_id
 from tokenfacade.encoding import Encoding, SpecialTokens
@@ -103,7 +104,8 @@ class MockTokenizer(Tokenizer):
     def _plain_ids(self, text: str) -> list[int]:
         ids: list[int] = []
         first_special = self.vocab_size - len(self._special_words)
-        for word in _WORD.findall(text):
+        for match in _WORD.finditer(text):  # not findall, which lets no other thread run until it has found all
+            word = match.group()
             token_id = self._ids.get(word, first_special)
             if 256 <= token_id < first_special:
                 ids.append(token_id)
@@ -156,6 +158,9 @@ class MockTokenizer(Tokenizer):
     @cached_property
     def vocabulary_fingerprint(self) -> str:
         return hashlib.sha256(repr((self._words, self._special_words)).encode()).hexdigest()
+
+    def cut_points(self) -> frozenset[str]:
+        return safe_cut_points(self._special_words, self._special_words)
 
     def added_around(self) -> tuple[int, int]:
         return (1 if self._special.bos else 0), 0

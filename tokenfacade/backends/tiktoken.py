@@ -9,8 +9,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends.fast import Accelerated, Accelerator
 from tokenfacade.backends.tiktoken_config import ids_to_add, not_special, openai_config, with_end_token
 from tokenfacade.backends.tiktoken_families import FAMILIES
+from tokenfacade.backends.tiktoken_fast import TiktokenPlan
 from tokenfacade.backends.tiktoken_files import (
     family_of_file,
     find_rank_file,
@@ -18,14 +20,18 @@ from tokenfacade.backends.tiktoken_files import (
     make_encoding,
     read_ranks,
 )
+from tokenfacade.backends.tiktoken_long import long_text_ids
 from tokenfacade.backends.tiktoken_names import encoding_name_of, load_encoding
+from tokenfacade.backends.tiktoken_refused import encode_by_pieces, is_refusal
 from tokenfacade.chat.discovery import find_chat_templates
+from tokenfacade.cut_points import safe_cut_points
 from tokenfacade.decoding.pieces import Pieces, byte_alphabet
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
-from tokenfacade.errors import ConfigurationError, EncodeError, TokenizerNotFoundError
+from tokenfacade.errors import ConfigurationError, TokenizerNotFoundError
 from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
+from tokenfacade.threads import SHORT_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,13 +40,14 @@ if TYPE_CHECKING:
 
     from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Piece
+    from tokenfacade.engine import EngineChoice
 
 NO_SPECIAL: frozenset[str] = frozenset()
 PARALLEL_CHARACTERS = 100_000
 """A batch of fewer is encoded sooner than threads would start."""
 
 
-class TiktokenTokenizer(Tokenizer):
+class TiktokenTokenizer(Accelerated, Tokenizer):
     """A tiktoken encoding: byte-pair encoding whose vocabulary is bytes, so that any text and any bytes survive.
 
     `id_to_token` spells a token's bytes in the byte alphabet of GPT-2 (``"Ġworld"``), as the same vocabulary in
@@ -50,8 +57,10 @@ class TiktokenTokenizer(Tokenizer):
     Args:
         encoding: An encoding of the tiktoken library.
         chat_template: Its chat template, as for `with_chat_template`; there is none by default.
+        engine: As for `create_tokenizer`.
 
     Raises:
+        ConfigurationError: The `engine` can't be had.
         ChatTemplateError: `chat_template` is no template.
 
     Example:
@@ -68,14 +77,26 @@ class TiktokenTokenizer(Tokenizer):
         (b'hell', 301)
     """
 
-    def __init__(self, encoding: tiktoken.Encoding, *, chat_template: ChatTemplateSource | None = None) -> None:
+    def __init__(
+        self,
+        encoding: tiktoken.Encoding,
+        *,
+        chat_template: ChatTemplateSource | None = None,
+        engine: EngineChoice = "auto",
+    ) -> None:
         self._set_up(encoding, ModelConfig(), None)
+        self._accelerate(engine)
         if chat_template is not None:
             self.chat_templates = self.chat_templates.replaced(chat_template).checked()
 
     @classmethod
     def from_encoding(
-        cls, name: str, *, chat_template: ChatTemplateSource | None = None, local_files_only: bool = False
+        cls,
+        name: str,
+        *,
+        chat_template: ChatTemplateSource | None = None,
+        local_files_only: bool = False,
+        engine: EngineChoice = "auto",
     ) -> TiktokenTokenizer:
         """Load an encoding by name: ``o200k_base``, ``o200k_harmony``, ``cl100k_base``, ``p50k_base``, ``p50k_edit``,
         ``r50k_base``, ``gpt2``, or that of a plugin.
@@ -87,15 +108,22 @@ class TiktokenTokenizer(Tokenizer):
             TokenizerNotFoundError: There is no such encoding.
             HubError: Its file is not here, and can't be fetched or mustn't.
             CorruptTokenizerError: The file here is not what OpenAI published.
+            ConfigurationError: The `engine` can't be had.
             ChatTemplateError: `chat_template` is no template; there is none by default.
         """
         encoding = load_encoding(name, local_files_only=local_files_only)
         made = cls._made(encoding, openai_config(encoding), f"tiktoken:{name}")
+        made._accelerate(engine)
         return made.with_chat_template(chat_template)
 
     @classmethod
     def from_model_name(
-        cls, name: str, *, chat_template: ChatTemplateSource | None = None, local_files_only: bool = False
+        cls,
+        name: str,
+        *,
+        chat_template: ChatTemplateSource | None = None,
+        local_files_only: bool = False,
+        engine: EngineChoice = "auto",
     ) -> TiktokenTokenizer:
         """Load the encoding of an OpenAI model: ``gpt-4o``, ``ft:gpt-4o:org::id``, ``openai/gpt-4o-mini``,
         ``gpt-35-turbo``.
@@ -106,6 +134,7 @@ class TiktokenTokenizer(Tokenizer):
         Raises:
             TokenizerNotFoundError: tiktoken knows no such model.
             HubError: The file of its encoding is not here, and can't be fetched or mustn't.
+            ConfigurationError: The `engine` can't be had.
             ChatTemplateError: `chat_template` is no template; there is none by default.
         """
         if not isinstance(name, str):
@@ -117,7 +146,9 @@ class TiktokenTokenizer(Tokenizer):
                 f"'tiktoken:o200k_base', or update tiktoken if the model is new",
                 source=name,
             )
-        return cls.from_encoding(encoding, chat_template=chat_template, local_files_only=local_files_only)
+        return cls.from_encoding(
+            encoding, chat_template=chat_template, local_files_only=local_files_only, engine=engine
+        )
 
     @classmethod
     def from_file(
@@ -129,6 +160,7 @@ class TiktokenTokenizer(Tokenizer):
         family: str | None = None,
         chat_template: ChatTemplateSource | None = None,
         source: str | None = None,
+        engine: EngineChoice = "auto",
     ) -> TiktokenTokenizer:
         """Load a file of ranks, or a folder that holds one.
 
@@ -146,11 +178,13 @@ class TiktokenTokenizer(Tokenizer):
             chat_template: A chat template in place of those beside the file, as for `with_chat_template`.
             source: What `source` should say, where the file stands for something else; `create_tokenizer` must take
                 it.
+            engine: As for `create_tokenizer`.
 
         Raises:
             TokenizerNotFoundError: There is no such path, or no such file in the folder.
             UnsupportedFormatError: The family is unknown and no pattern is given.
-            ConfigurationError: There is no family of that name, or an id is both a rank and a special token.
+            ConfigurationError: There is no family of that name, an id is both a rank and a special token, or the
+                `engine` can't be had.
             CorruptTokenizerError: The file is empty, cut off or contradictory.
             ChatTemplateError: `chat_template` is no template.
         """
@@ -171,9 +205,12 @@ class TiktokenTokenizer(Tokenizer):
         absolute = str(Path(path).absolute())
         config = with_end_token(config, encoding)
         tokenizer = cls._made(encoding, config, source or absolute, plain)
+        tokenizer._accelerate(engine)
         tokenizer.chat_templates = find_chat_templates(folder, config)
         if source is None:
-            tokenizer._recipe = (absolute, pattern, special_tokens and dict(special_tokens), family)
+            special_tokens = special_tokens and dict(special_tokens)
+            load = partial(cls.from_file, pattern=pattern, special_tokens=special_tokens, family=family, engine=engine)
+            tokenizer._recipe = (load, (absolute,))
         return tokenizer.with_chat_template(chat_template)
 
     @classmethod
@@ -189,7 +226,7 @@ class TiktokenTokenizer(Tokenizer):
     ) -> None:
         self._encoding = encoding
         self._source = source
-        self._recipe: tuple[str, str | None, Mapping[str, int] | None, str | None] | None = None
+        self._recipe: tuple[object, ...] | None = None
         self._added = dict(sorted(encoding._special_tokens.items(), key=lambda item: item[1]))
         self._added_ids = frozenset(self._added.values())
         if not {self._bytes_of(token_id) for token_id in self._added_ids} <= {name.encode() for name in self._added}:
@@ -205,61 +242,58 @@ class TiktokenTokenizer(Tokenizer):
         self._alphabet = byte_alphabet()
         self._spelling = {byte: character for character, byte in self._alphabet.items()}
 
+    def _accelerate(self, engine: EngineChoice) -> None:
+        self._accelerator = Accelerator(TiktokenPlan(self._encoding), self.source, engine)
+
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
-        try:
-            allowed = self._parsed if parse_special_tokens and self._marker in text else NO_SPECIAL
-            # Not encode_ordinary, which panics (BaseException) where this raises ValueError.
-            ids = self._encoding.encode(text, allowed_special=allowed, disallowed_special=())
-        except BaseException as error:
-            if not _is_refusal(error):
-                raise
-            ids = self._encode_by_pieces(checked_text(text), parse_special_tokens=parse_special_tokens)
+        found = self._accelerator.encode(text, add_special_tokens=False, parse_special_tokens=parse_special_tokens)
+        ids = self._reference_ids(text, parse_special_tokens=parse_special_tokens) if found is None else found.ids
         if add_special_tokens:
             ids = [*self._before, *ids, *self._after]
         return Encoding(
             ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
 
-    def _encode_by_pieces(self, text: str, *, parse_special_tokens: bool) -> list[int]:
-        """Encode a text on which tiktoken's own regex engine gives up: runs of a million white spaces."""
-        # A dependency of tiktoken. Its version 1 knows the same classes within classes as tiktoken's engine; the two
-        # differ only in characters that are newer than the Unicode of one of them.
-        import regex
-
+    def _reference_ids(self, text: str, *, parse_special_tokens: bool) -> list[int]:
         try:
-            splitter = regex.compile(self._encoding._pat_str, regex.V1)
-        except regex.error as error:
-            raise EncodeError(f"{self!r} can't encode a text of {len(text)} characters: {error}") from None
-        parts = [text]
-        if parse_special_tokens and self._parsed:
-            longest_first = sorted(self._parsed, key=len, reverse=True)
-            parts = regex.split("(" + "|".join(map(regex.escape, longest_first)) + ")", text)
-        ids: list[int] = []
-        for position, part in enumerate(parts):
-            if position % 2:
-                ids.append(self._added[part])
-                continue
-            for match in splitter.finditer(part):
-                ids += self._encode_piece(match.group())
-        return ids
-
-    def _encode_piece(self, piece: str) -> list[int]:
-        try:
-            return self._encoding._encode_single_piece(piece)
+            allowed = self._parsed if parse_special_tokens and self._marker in text else NO_SPECIAL
+            # Not encode_ordinary, which panics (BaseException) where this raises ValueError.
+            if len(text) > SHORT_CHARACTERS:
+                return long_text_ids(self._encoding, text, allowed)
+            return self._encoding.encode(text, allowed_special=allowed, disallowed_special=())
         except BaseException as error:
-            if not _is_refusal(error):
+            if not is_refusal(error):
                 raise
-            raise EncodeError(f"{self!r} can't encode {piece[:40]!r}: {error}") from None
+            return self._encode_by_pieces(checked_text(text), parse_special_tokens=parse_special_tokens)
+
+    def _encode_by_pieces(self, text: str, *, parse_special_tokens: bool) -> list[int]:
+        return encode_by_pieces(self._encoding, text, self._added if parse_special_tokens else {})
 
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
     ) -> list[Encoding]:
-        encode = partial(self.encode, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+        added, parsed = add_special_tokens, parse_special_tokens
         texts = checked_texts(texts)
+        found = self._accelerator.encode_batch(texts, add_special_tokens=False, parse_special_tokens=parsed)
+        batch = self._reference_batch(texts, parse_special_tokens=parsed) if found is None else [e.ids for e in found]
+        if added:
+            batch = [[*self._before, *ids, *self._after] for ids in batch]
+        return [
+            Encoding(ids, text, self, add_special_tokens=added, parse_special_tokens=parsed)
+            for ids, text in zip(batch, texts, strict=True)
+        ]
+
+    def _reference_batch(self, texts: Sequence[str], *, parse_special_tokens: bool) -> list[list[int]]:
+        encode = partial(self._reference_ids, parse_special_tokens=parse_special_tokens)
         if sum(map(len, texts)) < PARALLEL_CHARACTERS:
             return list(map(encode, texts))
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             return list(pool.map(encode, texts))
+
+    def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
+        found = self._accelerator.encode(text, add_special_tokens=False, parse_special_tokens=parse_special_tokens)
+        ids = self._reference_ids(text, parse_special_tokens=parse_special_tokens) if found is None else found
+        return len(ids) + (len(self._before) + len(self._after) if add_special_tokens else 0)
 
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
         ids = listed(token_ids)
@@ -306,6 +340,10 @@ class TiktokenTokenizer(Tokenizer):
 
         return Pieces(piece)
 
+    def cut_points(self) -> frozenset[str]:
+        # The library searches for these from left to right, and splits and merges each text between two of them alone.
+        return safe_cut_points(self._added, self._added)
+
     def added_around(self) -> tuple[int, int]:
         return len(self._before), len(self._after)
 
@@ -346,22 +384,17 @@ class TiktokenTokenizer(Tokenizer):
 
     def __reduce__(self) -> tuple[object, ...]:
         if self._recipe is not None:
-            return _from_recipe, self._recipe
-        return (TiktokenTokenizer, (self._encoding,)) if self._source is None else super().__reduce__()
+            return self._recipe
+        engine = self._accelerator.choice
+        if self._source is None:
+            return partial(TiktokenTokenizer, engine=engine), (self._encoding,)
+        return super().__reduce__() if engine == "auto" else (*super().__reduce__(), engine)
 
-
-def _from_recipe(
-    path: str, pattern: str | None, special_tokens: Mapping[str, int] | None, family: str | None
-) -> TiktokenTokenizer:
-    return TiktokenTokenizer.from_file(path, pattern=pattern, special_tokens=special_tokens, family=family)
+    def __setstate__(self, engine: EngineChoice) -> None:
+        self._accelerate(engine)
 
 
 def _common_beginning(tokens: Iterable[str]) -> str:
     first, last = min(tokens, default=""), max(tokens, default="")
     length = next((n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
     return first[:length]
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Whether tiktoken couldn't: its panics are no `Exception`, and their class can't be imported."""
-    return isinstance(error, TypeError | ValueError | KeyError) or type(error).__name__ == "PanicException"
