@@ -4,7 +4,7 @@ suite."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 import tiktoken
@@ -30,6 +30,7 @@ from tokenfacade.backends.sentencepiece_model import SentencePiece
 from tokenfacade.backends.tekken import TekkenTokenizer
 from tokenfacade.cache import CacheConfig, CachedTokenizer
 from tokenfacade.decoding.pieces import byte_alphabet
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from tokenfacade import Tokenizer

@@ -17,7 +17,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 # A room may import those of lower levels, and of its own only where it is a folder of parts that build on each other.
 LEVELS = [
-    {"errors", "encoding"},
+    {"errors", "encoding", "lazy"},
     {"engine", "threads", "cut_points"},
     {"chat_protocol", "async_protocol"},
     {"protocols", "truncation", "model_config", "detect"},

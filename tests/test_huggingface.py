@@ -22,11 +22,13 @@ from tokenizers import (
 )
 
 from tests.data import DATA, HAS_DATA
+from tests.small import small_tokenizer
 from tokenfacade import (
     DecodeError,
     EncodeError,
     HuggingFaceTokenizer,
 )
+from tokenfacade.backends.huggingface_long import IN_PARTS_CHARACTERS, MANY_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -258,3 +260,18 @@ def test_real_files_have_the_ids_of_the_library(name: str) -> None:
         encoding = tokenizer.encode(text, add_special_tokens=add, parse_special_tokens=parse)
         assert (encoding.ids, encoding.offsets) == (expected.ids, expected.offsets)
         assert tokenizer.decode(encoding) == raw.decode(expected.ids)
+
+
+@pytest.mark.parametrize("name", ["byte_level", "byte_fallback", "metaspace", "word_piece"])
+def test_the_ids_of_a_text_so_long_that_they_come_in_parts_are_those_of_the_library(name: str) -> None:
+    made = small_tokenizer(name)
+    assert isinstance(made, HuggingFaceTokenizer)
+    raw = Tokenizer.from_str(made._raw.to_str())
+    tokenizer = HuggingFaceTokenizer(raw, engine="reference")
+    text = "the worker <|im_start|> streams é 世 tokens</s> back\n" * (IN_PARTS_CHARACTERS // 40)
+    for parsed in (True, False):
+        raw.encode_special_tokens = not parsed
+        expected = raw.encode(text, add_special_tokens=False).ids
+        assert len(expected) > MANY_IDS
+        assert tokenizer.encode(text, parse_special_tokens=parsed).ids == expected
+    assert tokenizer.encode(text + "\ud800").ids == tokenizer.encode(text + "\ufffd").ids

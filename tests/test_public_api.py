@@ -6,13 +6,13 @@ import builtins
 import inspect
 import pickle
 import re
-from functools import cached_property
 
 import pytest
 
 import tokenfacade
 from tests.data import ROOT
 from tokenfacade import errors
+from tokenfacade.lazy import cached_property
 
 NAMES = {
     "create_tokenizer",

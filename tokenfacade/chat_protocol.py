@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex
 
 from tokenfacade.async_protocol import AsyncEncoder
@@ -17,6 +17,7 @@ from tokenfacade.chat_protocol import ChatEncoder, with_templates
 from tokenfacade.encoding import Encoding, SpecialTokens, mend_surrogates, spans_of_bytes
 from tokenfacade.engine import Engine
 from tokenfacade.errors import ConfigurationError, DecodeError, EncodeError
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from tokenfacade.decoding.pieces import Pieces

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from itertools import chain, filterfalse
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tokenfacade.backends.gguf_fragments import spans_of_lengths
 from tokenfacade.backends.gguf_patterns import GPT2
 from tokenfacade.backends.huggingface import HuggingFaceTokenizer
 from tokenfacade.decoding.pieces import byte_alphabet
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,7 +15,7 @@ from tokenfacade.backends.huggingface_added import tokens_to_add
 from tokenfacade.backends.huggingface_classes import vocabulary_class
 from tokenfacade.backends.huggingface_cuts import cut_points
 from tokenfacade.backends.huggingface_fast import HuggingFacePlan, literal_twin
-from tokenfacade.backends.huggingface_long import encoded, take_ids
+from tokenfacade.backends.huggingface_long import IN_PARTS_CHARACTERS, encoded, ids_in_parts, take_ids
 from tokenfacade.backends.huggingface_names import names_of_class
 from tokenfacade.backends.huggingface_parts import encode_parts
 from tokenfacade.backends.huggingface_pieces import pieces_of, read_chain
@@ -32,6 +31,7 @@ from tokenfacade.errors import (
     TokenizerNotFoundError,
     UnsupportedFormatError,
 )
+from tokenfacade.lazy import cached_property
 from tokenfacade.model_config import ModelConfig, read_json, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
@@ -167,9 +167,8 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
         if found is not None:
             ids = found.ids
         else:
-            raw = self._raw if parse_special_tokens else self._literal
             try:
-                ids = take_ids([encoded(raw, text, add_special_tokens=add_special_tokens)])
+                ids = self._reference_ids(text, added=add_special_tokens, parsed=parse_special_tokens)
             except BaseException as error:
                 if not is_failure(error):
                     raise
@@ -181,6 +180,14 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
         return Encoding(
             ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
+
+    def _reference_ids(self, text: str, *, added: bool, parsed: bool) -> list[int]:
+        if not added and isinstance(text, str) and len(text) >= IN_PARTS_CHARACTERS:
+            twin = literal_twin(self._raw, self._added)
+            twin.encode_special_tokens = not parsed
+            return ids_in_parts(twin, text)
+        raw = self._raw if parsed else self._literal
+        return take_ids([encoded(raw, text, add_special_tokens=added)])
 
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenfacade.cut_points import safe_cut_points
@@ -13,6 +12,7 @@ from tokenfacade.decoding.pieces import Pieces
 from tokenfacade.decoding.transducer import checked_id
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import ConfigurationError
+from tokenfacade.lazy import cached_property
 from tokenfacade.protocols import Tokenizer, checked_text
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenfacade.backends.sentencepiece_model import BYTE_SPELLINGS, NO_DUMMY_PREFIX, SPACE, read_model
 from tokenfacade.errors import CorruptTokenizerError, MissingDependencyError
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     import sentencepiece

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenfacade.backends.sentencepiece_added import AddedTokens
 from tokenfacade.backends.sentencepiece_model import SPACE
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

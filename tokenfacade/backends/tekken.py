@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tokenfacade.decoding.transducer import checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.engine import checked_choice
 from tokenfacade.errors import CorruptTokenizerError
+from tokenfacade.lazy import cached_property
 from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_texts
 

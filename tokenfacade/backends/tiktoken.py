@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from tokenfacade.decoding.pieces import Pieces, byte_alphabet
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import ConfigurationError, TokenizerNotFoundError
+from tokenfacade.lazy import cached_property
 from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 from tokenfacade.threads import SHORT_CHARACTERS

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from tokenfacade.lazy import cached_property
 from tokenfacade.protocols import Tokenizer
 
 if TYPE_CHECKING:

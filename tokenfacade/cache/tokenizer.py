@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tokenfacade.cache.delegate import DelegatingTokenizer
@@ -12,6 +11,7 @@ from tokenfacade.cache.level import ID_BYTES, CacheStatistics, Level, packed, un
 from tokenfacade.cache.segments import SHORTEST, SegmentCutter
 from tokenfacade.encoding import Encoding
 from tokenfacade.errors import ConfigurationError
+from tokenfacade.lazy import cached_property
 from tokenfacade.protocols import Tokenizer, checked_texts
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokenfacade.chat.arguments import check_template_arguments
@@ -18,6 +18,7 @@ from tokenfacade.chat.renderer import ChatRenderer, Documents, Messages, Rendere
 from tokenfacade.chat.tools import tool_schemas
 from tokenfacade.encoding import SpecialTokens
 from tokenfacade.errors import ConfigurationError, TemplateSyntaxError
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from tokenfacade.chat.inspect import TemplateTraits

@@ -6,13 +6,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from tokenfacade.decoding.pieces import Pieces, agrees
 from tokenfacade.decoding.transducer import State, Transducer, checked_ids
 from tokenfacade.decoding.window import Window, WindowDecoder
 from tokenfacade.errors import ConfigurationError, DecodeError
+from tokenfacade.lazy import cached_property
 
 if TYPE_CHECKING:
     from tokenfacade.decoding.automaton import StopAutomaton
