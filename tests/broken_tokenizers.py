@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tokenfacade import Encoding, MockTokenizer, SpecialTokens
-from tokenfacade.engine import Engine
+from tokenfacade.engine import Engine, EngineName
 
 
 class RefusesSurrogates(MockTokenizer):
@@ -200,6 +200,19 @@ class PicklesByContent(MockTokenizer):
         return MockTokenizer, (), {"vocabulary": list(range(10_000))}
 
 
+class LosesItsEngine(MockTokenizer):
+    def __init__(self, name: EngineName = "fast") -> None:
+        super().__init__()
+        self.name = name
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(self.name, reason="a choice of the caller")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LosesItsEngine, ("reference",)
+
+
 class CopiesAreOthers(MockTokenizer):
     def __copy__(self) -> CopiesAreOthers:
         return CopiesAreOthers()
@@ -287,6 +300,7 @@ TOKENIZERS: dict[type[MockTokenizer], str] = {
     IgnoresTemplates: "the_fingerprint_is_of_vocabulary_and_templates",
     FingerprintOfTheObject: "it_pickles_and_stays_itself",
     PicklesByContent: "it_pickles_and_stays_itself",
+    LosesItsEngine: "it_pickles_and_stays_itself",
     CopiesAreOthers: "a_copy_is_the_tokenizer_itself",
     SharesItsLists: "results_are_the_callers_own",
     NotSafeInThreads: "threads_share_it",

@@ -17,7 +17,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 # A room may import those of lower levels, and of its own only where it is a folder of parts that build on each other.
 LEVELS = [
-    {"errors", "encoding", "lazy"},
+    {"errors", "encoding", "lazy", "spellings"},
     {"engine", "threads", "cut_points"},
     {"chat_protocol", "async_protocol"},
     {"protocols", "truncation", "model_config", "detect"},
@@ -132,7 +132,7 @@ def test_backends_do_not_know_each_other() -> None:
             if module.startswith("tokenfacade.backends."):
                 other = module.split(".")[2]
                 is_public = other in PUBLIC_CONSTRUCTORS.get(family, ())
-                assert is_public or other.partition("_")[0] in (family, "fast"), module
+                assert is_public or other.partition("_")[0] in (family, "fast", "panics"), module
 
 
 @pytest.mark.parametrize("path", [*MODULES, *sorted(ROOT.glob("tests/**/*.py"))], ids=name_of)

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.benchmarks.corpus import mixed_text
 from tests.strategies import texts
-from tokenfacade import ConfigurationError, EncodeError, MockTokenizer, NoChatTemplateError
+from tokenfacade import ConfigurationError, EncodeError, MockTokenizer, NoChatTemplateError, TokenFacadeError
 from tokenfacade.chat_protocol import with_templates
 from tokenfacade.threads import HUGE_CHARACTERS, SHORT_CHARACTERS, pool
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tokenfacade import Encoding, Tokenizer
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+HELLO = [{"role": "user", "content": "hello"}]
 FLAGS = [(added, parsed) for added in (False, True) for parsed in (False, True)]
 
 
@@ -31,6 +33,7 @@ class Observed(MockTokenizer):
     def __init__(self) -> None:
         super().__init__(chat_template=TEMPLATE)
         self.threads: dict[str, int] = {}
+        self.chats: list[int] = []
         self.begun, self.may_end = threading.Event(), threading.Event()
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
@@ -39,6 +42,10 @@ class Observed(MockTokenizer):
             self.begun.set()
             assert self.may_end.wait(30)
         return super().encode(text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+
+    def encode_chat(self, messages: Any, **options: Any) -> Encoding:
+        self.chats.append(threading.get_ident())
+        return super().encode_chat(messages, **options)
 
 
 async def until_begun(observed: Observed) -> None:
@@ -88,27 +95,96 @@ def test_long_work_leaves_the_thread_of_the_loop_and_short_work_stays() -> None:
         await observed.encode_async("huge".ljust(HUGE_CHARACTERS + 1))
         await observed.encode_batch_async(["batch of", "long".ljust(SHORT_CHARACTERS)])
         await observed.encode_batch_async([f"many{number}" for number in range(SHORT_CHARACTERS // 5)])
-        await observed.encode_chat_async([{"role": "user", "content": "hello"}])
+        await observed.encode_batch_async(["empty"] + [""] * SHORT_CHARACTERS)
+        for _ in range(2):
+            await observed.encode_chat_async([{"role": "user", "content": "hello"}])
 
     asyncio.run(all_kinds())
     assert observed.threads["short"] == observed.threads["batch"] == observed.threads["of short"] == here
-    away = [observed.threads[name] for name in ("long    ", "huge    ", "batch of", "many0", "many99")]
+    away = [observed.threads[name] for name in ("long    ", "huge    ", "batch of", "many0", "many99", "empty")]
     assert here not in away
     assert observed.threads["<|im_sta"] == here
     asyncio.run(observed.encode_chat_async([{"role": "user", "content": "x" * SHORT_CHARACTERS}]))
     assert observed.threads["<|im_sta"] != here
 
 
+def threads_of_chats(observed: Observed, messages: Any = HELLO, times: int = 2, **options: Any) -> list[bool]:
+    """Which of some equal chats leave the thread of the loop."""
+    left = []
+    for _ in range(times):
+        encoding = asyncio.run(observed.encode_chat_async(messages, **options))
+        assert encoding == observed.encode_chat(messages, **options)
+        left.append(observed.chats[-2] != threading.get_ident())
+    return left
+
+
 def test_the_first_chat_of_a_model_compiles_its_template_in_a_thread() -> None:
-    observed, here = Observed(), threading.get_ident()
+    observed = Observed()
     fresh = pickle.loads(pickle.dumps(observed.chat_templates))
-    tokenizer = with_templates(observed, fresh)
-    threads = []
-    for _ in range(2):
-        asyncio.run(tokenizer.encode_chat_async([{"role": "user", "content": "hello"}]))
-        threads.append(observed.threads["<|im_sta"])
-    assert threads[0] != here
-    assert threads[1] == here
+    assert threads_of_chats(with_templates(observed, fresh)) == [True, False]
+    assert threads_of_chats(observed) == [True, False]
+
+
+def test_so_does_the_first_of_each_kind() -> None:
+    observed = Observed()
+    assert threads_of_chats(observed) == [True, False]
+    kinds: list[dict[str, Any]] = [
+        {"content": "exact"},
+        {"content_policy": "text"},
+        {"return_assistant_mask": True},
+        {"content_policy": "text", "return_assistant_mask": True},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
+        {"chat_template": "default"},
+    ]
+    assert [threads_of_chats(observed, **options) for options in kinds] == [[True, False]] * len(kinds)
+    assert threads_of_chats(observed, add_generation_prompt=True) == [False, False]
+
+
+def test_and_the_first_with_a_template_that_is_another() -> None:
+    observed = Observed()
+    assert threads_of_chats(observed) == [True, False]
+    twin = observed.with_chat_template("other {{ messages[0].content }}")
+    assert threads_of_chats(twin) == [True, False]
+    assert threads_of_chats(observed, chat_template="never kept {{ messages[0].content }}") == [True, True]
+    assert threads_of_chats(observed) == [False, False]
+
+
+def test_a_chat_that_fails_leaves_the_next_in_a_thread() -> None:
+    observed = Observed()
+    with pytest.raises(TokenFacadeError):
+        asyncio.run(observed.encode_chat_async([]))
+    assert threads_of_chats(observed) == [True, False]
+
+
+class Model:
+    """A message as a pydantic model is one."""
+
+    def __init__(self, content: object) -> None:
+        self.content = content
+
+    def model_dump(self) -> dict[str, object]:
+        return {"role": "user", "content": self.content}
+
+
+@dataclass
+class Message:
+    role: str
+    content: str
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [Model("x" * SHORT_CHARACTERS)],
+        [Message("user", "x" * SHORT_CHARACTERS)],
+        [*HELLO, Model("x" * SHORT_CHARACTERS)],
+        [{"role": "user", "content": Model("x")}],
+    ],
+)
+def test_messages_that_are_objects_leave_the_thread_of_the_loop(messages: Any) -> None:
+    observed = Observed()
+    assert threads_of_chats(observed) == [True, False]
+    assert threads_of_chats(observed, messages, content="exact") == [True, True]
 
 
 def test_what_is_huge_has_one_thread_and_holds_up_nothing_that_is_only_long() -> None:

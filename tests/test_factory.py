@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import pickle
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import gguf_files
 from tests.data import ROOT
-from tests.hub_fixtures import REPO, SECRET, failure_of
+from tests.hub_fixtures import REPO, SECRET
 from tests.hub_fixtures import cache as cache
 from tests.hub_fixtures import connections as connections
 from tests.hub_fixtures import hub as hub
 from tests.hub_fixtures import hub_environment as hub_environment
 from tests.rank_files import content_of, publish, write_model
+from tests.tekken_files import tekken_content
 from tokenfacade import (
     ConfigurationError,
     CorruptTokenizerError,
-    HubError,
     LoadError,
     MissingDependencyError,
-    TokenFacadeError,
     TokenizerNotFoundError,
     UnsupportedFormatError,
     create_tokenizer,
-    create_tokenizer_async,
-    factory,
 )
 from tokenfacade.backends import sentencepiece_model as models
+from tokenfacade.backends.gguf import GGUFTokenizer
+from tokenfacade.backends.sentencepiece import SentencePieceTokenizer
+from tokenfacade.backends.tekken import TekkenTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +58,11 @@ def sentencepiece_model() -> bytes:
     """The smallest model that is whole."""
     pieces = [models.SentencePiece("<unk>", kind="unknown"), models.SentencePiece("▁a", -1.0)]
     return models.write_model(pieces, algorithm="unigram")
+
+
+def tekken_data() -> bytes:
+    """A small Tekken vocabulary."""
+    return json.dumps(tekken_content()).encode()
 
 
 @pytest.fixture
@@ -184,6 +188,55 @@ class TestPaths:
         with pytest.raises(ConfigurationError, match=r"a\.tiktoken, b\.tiktoken"):
             create_tokenizer("both/")
 
+    def test_several_models_are_refused_as_by_their_backend(self, workplace: Path) -> None:
+        model, metadata = sentencepiece_model(), gguf_files.gguf(gguf_files.scored())
+        folders: dict[str, tuple[Any, dict[str, bytes]]] = {
+            "pieces": (SentencePieceTokenizer, {"spiece.model": model, "other.model": model}),
+            "gguf": (GGUFTokenizer, {"a.gguf": metadata, "b.gguf": metadata}),
+            "tekken": (TekkenTokenizer, {"tekken_1.json": tekken_data(), "tekken_2.json": tekken_data()}),
+        }
+        for name, (backend, files) in folders.items():
+            for file, data in files.items():
+                (workplace / name).mkdir(exist_ok=True)
+                (workplace / name / file).write_bytes(data)
+            for load in (create_tokenizer, backend.from_file):
+                with pytest.raises(ConfigurationError, match=", ".join(sorted(files))):
+                    load(workplace / name)
+
+    @pytest.mark.parametrize(
+        ("names", "backend"),
+        [
+            (["spiece.model"], "sentencepiece"),
+            (["a.model", "ranks.model", "config.json"], "sentencepiece"),
+            (["tokenizer.model", "a.model"], "sentencepiece"),
+            (["tekken_240911.json"], "tekken"),
+            (["tekken.json", "tekken_240911.json", "tokenizer.model", "a.gguf"], "tekken"),
+            (["tokenizer.model", "a.gguf", "b.gguf"], "sentencepiece"),
+            (["a.gguf"], "gguf"),
+            (["m-00001-of-00003.gguf", "m-00002-of-00003.gguf", "m-00003-of-00003.gguf"], "gguf"),
+        ],
+    )
+    def test_a_folder_is_loaded_as_the_first_kind_that_it_holds(
+        self, workplace: Path, names: list[str], backend: str
+    ) -> None:
+        content = {".model": sentencepiece_model(), ".gguf": gguf_files.gguf(gguf_files.scored()), ".json": b"{}"}
+        folder = workplace / "folder"
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_bytes(tekken_data() if name.startswith("tekken") else content[Path(name).suffix])
+        if "ranks.model" in names:
+            (folder / "ranks.model").write_bytes(content_of())
+        tokenizer = create_tokenizer(folder)
+        assert (tokenizer.backend, tokenizer.source) == (backend, str(folder))
+        again = pickle.loads(pickle.dumps(tokenizer))
+        assert (again.source, again.fingerprint) == (tokenizer.source, tokenizer.fingerprint)
+
+    def test_a_model_that_is_a_pointer_is_told(self, workplace: Path) -> None:
+        (workplace / "home" / "spiece.model").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        for load in (create_tokenizer, SentencePieceTokenizer.from_file):
+            with pytest.raises(CorruptTokenizerError, match="git lfs pull"):
+                load(workplace / "home")
+
     def test_a_folder_without_a_tokenizer_is_not_found(self, workplace: Path) -> None:
         (workplace / "home" / "config.json").write_text("{}")
         with pytest.raises(TokenizerNotFoundError, match=r"tokenizer\.json"):
@@ -280,112 +333,3 @@ class TestBadSources:
     def test_a_strange_path_is_not_found(self, workplace: Path, name: str) -> None:
         with pytest.raises(TokenizerNotFoundError):
             create_tokenizer(Path(name))
-
-
-class TestHub:
-    @pytest.mark.parametrize("source", [REPO, f"hf:{REPO}"])
-    def test_a_revision_can_be_part_of_the_name_or_an_argument(self, hub: FakeHub, source: str) -> None:
-        old = hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON})
-        new = hub.repositories[REPO].push({"tokenizer.json": TOKENIZER_JSON, "config.json": b"{}"}, branch="next")
-        assert create_tokenizer(f"{source}@next").source == f"hf:{REPO}@{new}"
-        assert create_tokenizer(source, revision="next").source == f"hf:{REPO}@{new}"
-        assert create_tokenizer(f"{source}@next", revision="next").source == f"hf:{REPO}@{new}"
-        assert create_tokenizer(f"{source}@{old}").source == create_tokenizer(source).source == f"hf:{REPO}@{old}"
-
-    def test_two_revisions_that_contradict_each_other_are_refused(self, hub: FakeHub) -> None:
-        with pytest.raises(ConfigurationError, match="next"):
-            create_tokenizer(f"hf:{REPO}@main", revision="next")
-        assert hub.requests == []
-
-    def test_the_token_is_used_and_not_kept(self, hub: FakeHub) -> None:
-        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token=SECRET)
-        tokenizer = create_tokenizer(REPO, token=SECRET)
-        assert {request.authorization for request in hub.requests} == {f"Bearer {SECRET}"}
-        assert SECRET not in f"{tokenizer!r} {tokenizer.source} {vars(tokenizer)}"
-        assert SECRET.encode() not in pickle.dumps(tokenizer)
-
-    def test_an_error_does_not_hold_the_token(self, hub: FakeHub) -> None:
-        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token="hf_another")
-        error: BaseException | None = None
-        with pytest.raises(HubError) as caught:
-            create_tokenizer(REPO, token=SECRET)
-        error = caught.value
-        while error is not None:
-            assert SECRET not in f"{error} {error!r} {vars(error)}"
-            error = error.__cause__
-        assert failure_of(token=SECRET).kind == "unauthorized"
-
-    def test_it_pickles_by_its_commit_and_loads_again_from_the_cache(
-        self, hub: FakeHub, connections: Callable[[], list[object]]
-    ) -> None:
-        commit = hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON})
-        tokenizer = create_tokenizer(REPO)
-        data = pickle.dumps(tokenizer)
-        assert commit.encode() in data
-        hub.repositories[REPO].push({"tokenizer.json": b"{}"})
-        attempts = connections()
-        again = pickle.loads(data)
-        assert (again.source, again.fingerprint) == (tokenizer.source, tokenizer.fingerprint)
-        assert attempts == []
-
-    def test_a_repository_with_ranks_and_a_config_is_a_tokenizer(self, hub: FakeHub) -> None:
-        commit = hub.add(REPO, {"qwen.tiktoken": content_of(), "tokenizer_config.json": QWEN})
-        tokenizer = create_tokenizer(REPO)
-        assert (tokenizer.backend, tokenizer.source) == ("tiktoken", f"hf:{REPO}@{commit}")
-        assert pickle.loads(pickle.dumps(tokenizer)).fingerprint == tokenizer.fingerprint
-
-    def test_a_repository_with_ranks_of_an_unknown_family_is_unsupported(self, hub: FakeHub) -> None:
-        hub.add(REPO, {"mine.tiktoken": content_of()})
-        with pytest.raises(UnsupportedFormatError, match="family="):
-            create_tokenizer(REPO)
-
-    def test_a_repository_with_sentencepiece_only_says_which_extra(
-        self, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hub.add(REPO, {"tokenizer.model": sentencepiece_model()})
-        monkeypatch.setitem(sys.modules, "sentencepiece", None)
-        with pytest.raises(MissingDependencyError) as caught:
-            create_tokenizer(REPO)
-        assert caught.value.extra == "sentencepiece"
-
-    def test_local_files_only_forbids_the_network(self, connections: Callable[[], list[object]]) -> None:
-        attempts = connections()
-        for source in (REPO, f"hf:{REPO}@main", "GPT-4"):
-            with pytest.raises(HubError) as caught:
-                create_tokenizer(source, local_files_only=True)
-            assert caught.value.kind == "offline"
-        assert attempts == []
-
-
-class TestAsync:
-    def test_it_gives_the_same(self, hub: FakeHub) -> None:
-        hub.add(REPO, {"tokenizer.json": TOKENIZER_JSON}, token=SECRET)
-        tokenizer = asyncio.run(create_tokenizer_async(f"{REPO}@main", token=SECRET))
-        assert tokenizer.fingerprint == create_tokenizer(REPO, revision="main", local_files_only=True).fingerprint
-
-    def test_it_raises_the_same(self, workplace: Path) -> None:
-        for source in ("./gone", "", "hf:a/b/c"):
-            with pytest.raises(TokenFacadeError) as expected:
-                create_tokenizer(source)
-            with pytest.raises(type(expected.value)) as caught:
-                asyncio.run(create_tokenizer_async(source))
-            assert str(caught.value) == str(expected.value)
-
-    def test_the_event_loop_goes_on_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        may_end = threading.Event()
-        create = create_tokenizer
-
-        def waiting(*arguments: Any, **options: Any) -> object:
-            assert may_end.wait(30)
-            return create(*arguments, **options)
-
-        monkeypatch.setattr(factory, "create_tokenizer", waiting)
-
-        async def load() -> str:
-            task = asyncio.create_task(create_tokenizer_async("mock:"))
-            await asyncio.sleep(0)
-            assert not task.done()
-            may_end.set()
-            return (await task).backend
-
-        assert asyncio.run(load()) == "mock"

@@ -18,7 +18,14 @@ import pytest
 from tests.data import ROOT
 from tests.fast_cases import OUTSIDE, byte_level, trained_ranks
 from tests.rank_files import PATTERN, small_encoding
-from tokenfacade import ConfigurationError, HuggingFaceTokenizer, MissingDependencyError, TiktokenTokenizer
+from tests.small import small_tokenizer
+from tokenfacade import (
+    ConfigurationError,
+    HuggingFaceTokenizer,
+    MissingDependencyError,
+    MockTokenizer,
+    TiktokenTokenizer,
+)
 from tokenfacade.backends import fast
 from tokenfacade.backends.fast import Accelerator
 
@@ -247,6 +254,24 @@ def test_the_choice_is_pickled() -> None:
             assert again._accelerator.choice == made._accelerator.choice
             assert again.wait_for_engine(timeout=60) == made.wait_for_engine(timeout=60)
             assert len(pickled) < 1000 or made.source.startswith("<")
+
+
+def test_what_is_adopted_is_not_copied_and_goes_by_its_source(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    raw = byte_level()
+    made = HuggingFaceTokenizer.adopting(raw, source="a vocabulary", engine="fast")
+    assert made._raw is raw
+    assert caplog.messages[0].startswith("a vocabulary encodes with the fast engine")
+    assert (made.source, made.engine) == ("a vocabulary", "fast")
+    assert made.encode("the <s>worker") == tokenizer("reference").encode("the <s>worker")
+    assert made.fingerprint == tokenizer("reference").fingerprint
+    nameless = HuggingFaceTokenizer.adopting(byte_level(), engine="reference")
+    assert pickle.loads(pickle.dumps(nameless)).encode("the <s>worker") == made.encode("the <s>worker")
+
+
+def test_every_tokenizer_can_be_waited_for() -> None:
+    for each in (MockTokenizer(), small_tokenizer("sentencepiece_bpe"), tokenizer()):
+        assert each.wait_for_engine(timeout=60) == each.engine
 
 
 def test_a_tokenizer_that_is_dropped_meanwhile_is_collected(slow: SlowPlan) -> None:

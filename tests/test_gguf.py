@@ -81,7 +81,7 @@ def test_it_pickles_by_path_in_little(tmp_path: Path, kind: str) -> None:
     pickled = pickle.dumps(tokenizer)
     assert len(pickled) < 1000
     again = pickle.loads(pickled)
-    assert again._recipe == (True, "reference", None)
+    assert again._recipe[0].keywords == {"strict": True, "source": None, "engine": "reference"}
     assert again.fingerprint == tokenizer.fingerprint
     assert again.encode("hello").ids == tokenizer.encode("hello").ids
     described = GGUFTokenizer.from_file(tmp_path, source=str(tmp_path))
@@ -89,7 +89,7 @@ def test_it_pickles_by_path_in_little(tmp_path: Path, kind: str) -> None:
     assert pickle.loads(pickle.dumps(described)).source == str(tmp_path)
     other = pickle.loads(pickle.dumps(tokenizer.with_chat_template("{{ messages[0].content }}")))
     assert other.apply_chat_template([{"role": "user", "content": "hi"}]) == "hi"
-    assert other._recipe == (True, "reference", None)
+    assert other._recipe[0].keywords == {"strict": True, "source": None, "engine": "reference"}
 
 
 def test_the_byte_order_changes_nothing(tmp_path: Path) -> None:
@@ -197,8 +197,13 @@ def test_paths(tmp_path: Path) -> None:
     write(tmp_path, {"split.no": Typed("u16", 1)}, name="m-00002-of-00002.gguf")
     assert GGUFTokenizer.from_file(tmp_path, engine="reference").vocab_size == 266
     assert create_tokenizer(tmp_path / "m-00001-of-00002.gguf", engine="reference").backend == "gguf"
-    write(tmp_path, KINDS["bert"], name="n-00001-of-00002.gguf")
-    with pytest.raises(ConfigurationError, match="several models"):
+    for other in ("n-00001-of-00002.gguf", "another.gguf"):
+        write(tmp_path, KINDS["bert"], name=other)
+        with pytest.raises(ConfigurationError, match="several models"):
+            GGUFTokenizer.from_file(tmp_path)
+        (tmp_path / other).unlink()
+    (tmp_path / "m-00001-of-00002.gguf").unlink()
+    with pytest.raises(CorruptTokenizerError, match="part 2 of a set"):
         GGUFTokenizer.from_file(tmp_path)
 
 
@@ -210,6 +215,13 @@ def test_engines(tmp_path: Path) -> None:
         load(tmp_path, KINDS["bert"], engine="fast")
     with pytest.raises(ConfigurationError, match="engine="):
         load(tmp_path, KINDS["bert"], engine="quick")
+
+
+def test_inner_tokenizers_are_called_like_the_file(tmp_path: Path) -> None:
+    tokenizer = load(tmp_path, {**KINDS["gpt2"], "tokenizer.ggml.pre": "llama-bpe"}, source="hf:org/name@1")
+    encoder: Any = tokenizer._encoder
+    assert encoder.engine_for("'\u017f") is not encoder.usual
+    assert {encoder.engine_for(text).source for text in ("a", "'\u017f")} == {"hf:org/name@1"}
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.data import DATA, HAS_DATA, ROOT
 from tests.real import REAL_NAMES, real_tokenizer
 from tests.small import small_tokenizer
 from tokenfacade import create_tokenizer
+from tokenfacade.lazy import cached_property
 from tokenfacade.threads import HUGE_CHARACTERS, pool
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_a_forked_child_encodes_in_every_way_after_its_parent_did(tokenizer: Tok
 
 @needs_fork
 @forks_beside_threads
-@pytest.mark.parametrize("name", ["byte_level", "metaspace", "tiktoken_small", "mock"])
+@pytest.mark.parametrize("name", ["byte_level", "metaspace", "tiktoken_small", "mock", "fast"])
 def test_a_child_forked_while_the_pools_are_busy_works(name: str) -> None:
     tokenizer = small_tokenizer(name)
     expected = lengths(tokenizer, len(LONG))
@@ -82,6 +83,36 @@ def test_a_child_forked_while_the_pools_are_busy_works(name: str) -> None:
     assert [in_fork(lambda: lengths(tokenizer, len(LONG))) for _ in range(3)] == [repr(expected)] * 3
     assert in_fork(lambda: in_fork(lambda: lengths(tokenizer, len(LONG)))) == repr(repr(expected))
     assert [job.result(SECONDS) for job in jobs] == [expected[-1]] * 3 + [expected[-2]] * 8
+
+
+class SlowName:
+    """Works its name out as slowly as it is told to."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+        self.may_end.set()
+
+    @cached_property
+    def name(self) -> str:
+        self.has_begun.set()
+        self.may_end.wait(SECONDS)
+        return "a name"
+
+
+@needs_fork
+@forks_beside_threads
+def test_a_child_forked_while_a_thread_works_an_attribute_out_can_ask_for_it() -> None:
+    slow, other = SlowName(), SlowName()
+    slow.may_end.clear()
+    thread = threading.Thread(target=lambda: slow.name)
+    thread.start()
+    assert slow.has_begun.wait(SECONDS)
+    assert in_fork(lambda: other.name) == "'a name'"
+    assert thread.is_alive()
+    slow.may_end.set()
+    thread.join(SECONDS)
+    assert (slow.name, "name" in vars(slow)) == ("a name", True)
 
 
 def test_a_spawned_child_loads_it_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,6 +160,19 @@ class TestLongTexts:
 
         assert sentencepiece_library._encode_whole("the", Older.__new__(Older)) == [3]
 
+    def test_a_library_whose_arrays_want_other_arguments_gives_the_same_ids(self) -> None:
+        def encode_as_buffer(text: str, options: object) -> bytes:
+            raise NotImplementedError
+
+        class Newer:
+            _processor = SimpleNamespace(_EncodeAsBuffer=encode_as_buffer)
+
+            def encode(self, text: str) -> list[int]:
+                return [len(text)]
+
+        newer: Any = Newer()
+        assert sentencepiece_library._encode_whole("the", newer) == [3]
+
     def test_which_models_are_cut(self) -> None:
         cut = {name for name in ALL if tokenizer_of(name)._library.can_be_cut}
         assert cut == {"bpe as_llama", "bpe as_gemma", "bpe phrases", *REAL[:2]}
@@ -281,3 +295,12 @@ class TestTokenizer:
         assert tokenizer.encode_batch(batch) == expected
         with ThreadPoolExecutor(16) as pool:
             assert list(pool.map(tokenizer.encode, batch)) == expected
+
+    @given(text=texts, added=st.booleans(), parsed=st.booleans())
+    def test_counts_are_lengths(self, text: str, *, added: bool, parsed: bool) -> None:
+        for name in ("bpe as_llama", "unigram as_t5"):
+            tokenizer = tokenizer_of(name)
+            for spelled in (text, f"<s>{text}</s>"):
+                encoding = tokenizer.encode(spelled, add_special_tokens=added, parse_special_tokens=parsed)
+                count = tokenizer.count_tokens(spelled, add_special_tokens=added, parse_special_tokens=parsed)
+                assert count == len(encoding)

@@ -145,8 +145,9 @@ def test_ids_are_those_of_the_slow_classes(
 
 
 flag = st.booleans()
+# None ends inside another's beginning: see `test_a_token_is_found_where_a_longer_one_began_and_ended_too_soon`.
 any_tokens = st.dictionaries(
-    st.sampled_from(["the", " the", "a", "ab", "<|a|>", "<|ab|>", "  ", "▁", "\n", "😀", "fox jumps", "t", "th", "he"]),
+    st.sampled_from(["the", " the", "a", "ab", "<|a|>", "<|ab|>", "  ", "▁", "\n", "😀", "fox jumps", "he"]),
     st.fixed_dictionaries({"lstrip": flag, "rstrip": flag, "single_word": flag, "special": flag}),
     max_size=6,
 )
@@ -170,6 +171,16 @@ def test_a_search_in_windows_finds_the_same(text: str, size: int) -> None:
         assert AddedTokens(tokens).split(text) == whole
     assert "".join(part.text for part in whole) == text
     assert [part.start for part in whole] == [len("".join(p.text for p in whole[:n])) for n in range(len(whole))]
+
+
+def test_a_token_is_found_where_a_longer_one_began_and_ended_too_soon() -> None:
+    """The trie of transformers 5.23 takes ``" t he"`` for ``" the"``, and then for text."""
+    tokens = [AddedTokenConfig(content) for content in (" the", "t")]
+    assert [(part.text, part.is_token) for part in AddedTokens(tokens).split(" t he")] == [
+        (" ", False),
+        ("t", True),
+        (" he", False),
+    ]
 
 
 def test_hundreds_of_tokens_each_longer_by_one_are_searched_for() -> None:
@@ -254,6 +265,41 @@ def test_the_sentinels_of_t5_follow_the_model_backwards(tmp_path: Path) -> None:
     assert (tokenizer.token_to_id("<extra_id_0>"), tokenizer.token_to_id("<extra_id_99>")) == (size + 99, size)
     words = [tokenizer.encode(word).tokens for word in ("the", "fox")]
     assert tokenizer.encode("the  <extra_id_1> fox").tokens == [*words[0], "<extra_id_1>", *words[1]]
+
+
+CUT = {
+    "<|im_start|>": NO_FLAGS,
+    "<|im": NO_FLAGS,
+    "<mask>": {"lstrip": True, "rstrip": True},
+    "[INST]": {"rstrip": True},
+    " two": NO_FLAGS,
+    "wo<": NO_FLAGS,
+}
+cut_texts = st.lists(st.sampled_from([*FRAGMENTS, *CUT, " ", "\n"]), max_size=8).map("".join)
+
+
+@pytest.mark.parametrize("name", ["bpe plain", "bpe as_llama", "bpe as_gemma", "unigram as_t5"])
+@given(before=cut_texts, after=cut_texts)
+def test_ids_of_parts_join_where_a_text_may_be_cut(folder: Path, name: str, before: str, after: str) -> None:
+    tokenizer = cut_tokenizer(folder, name)
+    cuts = tokenizer.cut_points()
+    assert "[INST]" in cuts
+    assert cuts.isdisjoint({"<mask>", " two", "<|im_start|>", "<|im", "<s>"})
+    for cut in cuts:
+        ids = tokenizer.encode(before).ids + tokenizer.encode(cut + after).ids
+        assert tokenizer.encode(before + cut + after).ids == ids
+
+
+@cache
+def cut_tokenizer(folder: Path, name: str) -> SentencePieceTokenizer:
+    """A tokenizer whose added tokens stand in each other's way."""
+    return load_both(folder / f"cut {name}", name, CUT, legacy=True)[0]
+
+
+def test_a_text_is_cut_nowhere_if_it_matters_what_precedes(tmp_path: Path) -> None:
+    for name, added, legacy in (("prefix", NO_FLAGS, False), ("word", {"single_word": True}, True)):
+        tokenizer, _ = load_both(tmp_path / name, "bpe as_llama", {"<pad>": added}, legacy=legacy)
+        assert tokenizer.cut_points() == frozenset()
 
 
 def test_flags_of_a_token_count_as_they_stand() -> None:

@@ -6,7 +6,7 @@ import pickle
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,9 @@ from tests.tekken_files import (
 )
 from tokenfacade import ConfigurationError, DecodeError, EncodeError, TekkenTokenizer, create_tokenizer
 from tokenfacade.encoding import mend_surrogates
+
+if TYPE_CHECKING:
+    from tokenfacade.engine import EngineChoice
 
 SMALL = ["v3", "v13"]
 NAMES = [*SMALL, *(["tekken-240911"] if HAS_DATA else [])]
@@ -273,6 +276,12 @@ class TestIdentity:
         tokenizer = TekkenTokenizer.from_file(file, source=f"file:{tmp_path}")
         assert tokenizer.source == f"file:{tmp_path}"
         assert pickle.loads(pickle.dumps(tokenizer)).source == str(tmp_path)
+
+    @pytest.mark.parametrize("engine", ["auto", "reference"])
+    def test_what_the_factory_made_keeps_its_choice_of_engine(self, tmp_path: Path, engine: EngineChoice) -> None:
+        write_tekken(tmp_path)
+        again = pickle.loads(pickle.dumps(create_tokenizer(tmp_path, engine=engine)))
+        assert (type(again), again._accelerator.choice) == (TekkenTokenizer, engine)
 
     def test_the_factory_knows_it_by_content(self, tmp_path: Path) -> None:
         file = write_tekken(tmp_path, name="vocabulary.txt")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -13,7 +15,15 @@ from concurrent.futures import wait as wait_for
 import pytest
 
 from tests.data import ROOT
-from tokenfacade.threads import HUGE_CHARACTERS, Pool, count_characters, pool
+from tokenfacade.threads import (
+    HUGE_CHARACTERS,
+    MOST_BATCH_THREADS,
+    SHORT_CHARACTERS,
+    Pool,
+    count_characters,
+    map_in_pool,
+    pool,
+)
 
 
 def blocker() -> tuple[Callable[[], str], threading.Event, threading.Event]:
@@ -151,6 +161,126 @@ def test_the_interpreter_ends_without_working_off_the_queue() -> None:
     assert ended.stderr == ""
 
 
+def batch_pool() -> Pool:
+    return pool("batch", threads=min(MOST_BATCH_THREADS, os.cpu_count() or 1))
+
+
+@pytest.fixture(params=[1, 3, 64])
+def processors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    number = int(request.param)
+    monkeypatch.setattr(os, "cpu_count", lambda: number)
+    return number
+
+
+@pytest.mark.parametrize("items", [0, 1, 2, 500])
+def test_a_batch_keeps_its_order_in_few_threads(processors: int, items: int) -> None:
+    threads = set[int]()
+
+    def job(item: int) -> int:
+        threads.add(threading.get_ident())
+        threading.Event().wait(0.001 * (item % 3))
+        return -item
+
+    assert map_in_pool(job, iter(range(items))) == [-item for item in range(items)]
+    assert len(threads) <= min(processors, MOST_BATCH_THREADS, items)
+
+
+def test_batches_of_many_callers_share_their_threads(processors: int) -> None:
+    callers, names = 12, set[str]()
+
+    def job(item: int) -> int:
+        names.add(threading.current_thread().name)
+        return item
+
+    with ThreadPoolExecutor(callers, thread_name_prefix="caller") as threads:
+        assert list(threads.map(lambda _: sum(map_in_pool(job, range(50))), range(100))) == [1225] * 100
+    assert len([name for name in names if not name.startswith("caller")]) <= min(processors, MOST_BATCH_THREADS)
+
+
+def test_a_batch_inside_a_batch_ends(processors: int) -> None:
+    def outer(item: int) -> list[int]:
+        return map_in_pool(lambda inner: map_in_pool(lambda most: item + inner + most, range(3))[0], range(4))
+
+    assert map_in_pool(outer, range(60)) == [[item, item + 1, item + 2, item + 3] for item in range(60)]
+
+
+def test_a_batch_in_the_only_thread_of_another_pool_ends(processors: int) -> None:
+    one, other = pool("test-one", threads=1), pool("test-other", threads=1)
+    batch = lambda: map_in_pool(lambda item: other.call(lambda: item), range(50))  # noqa: E731
+    assert [one.submit(batch).result(30) for _ in range(3)] == [list(range(50))] * 3
+
+
+def test_a_batch_ends_although_the_pool_is_busy(processors: int) -> None:
+    jobs = [blocker() for _ in range(processors)]
+    busy = [batch_pool().submit(job) for job, _, _ in jobs]
+    here = threading.get_ident()
+    assert map_in_pool(lambda _: threading.get_ident(), range(20)) == [here] * 20
+    for _, _, may_end in jobs:
+        may_end.set()
+    assert {future.result(30) for future in busy} == {"done"}
+
+
+@pytest.mark.parametrize("kind", [ValueError, Interrupt])
+def test_a_batch_raises_what_fails_first_and_drops_what_has_not_begun(
+    processors: int, kind: type[BaseException]
+) -> None:
+    begun: list[int] = []
+
+    def job(item: int) -> None:
+        begun.append(item)
+        if item in (20, 21):
+            threading.Event().wait(0.02 * (21 - item))
+            raise kind(item)
+
+    with pytest.raises(kind, match="20"):
+        map_in_pool(job, range(100_000))
+    assert len(begun) < 100_000
+    number = len(begun)
+    assert map_in_pool(str, range(9)) == list("012345678")
+    assert len(begun) == number
+
+
+def test_the_errors_of_a_batch_are_freed_at_once() -> None:
+    class Mine(Exception):
+        pass
+
+    def fail(item: int) -> None:
+        raise Mine(item)
+
+    with pytest.raises(Mine) as caught:
+        map_in_pool(fail, range(20))
+    alive = weakref.ref(caught.value)
+    gc.disable()
+    try:
+        del caught
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+BATCH_AT_THE_END = """
+import atexit, os, threading
+os.cpu_count = lambda: 4
+from tokenfacade.threads import map_in_pool
+map_in_pool(str, range(100))
+atexit.register(lambda: print("atexit:", sum(map_in_pool(int, range(100))), flush=True))
+def later():
+    threading.main_thread().join()
+    print("thread:", sum(map_in_pool(int, range(100))), flush=True)
+threading.Thread(target=later).start()
+"""
+
+
+@pytest.mark.parametrize("warmed", ["map_in_pool(str, range(100))", ""])
+def test_batches_work_when_the_interpreter_ends(warmed: str) -> None:
+    script = BATCH_AT_THE_END.replace("map_in_pool(str, range(100))", warmed)
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert sorted(ended.stdout.splitlines()) == ["atexit: 4950", "thread: 4950"]
+    assert ended.stderr == ""
+
+
 def test_waiting_for_a_dropped_job_ends() -> None:
     one = Pool("one", 1)
     job, begun, may_end = blocker()
@@ -166,8 +296,20 @@ def test_waiting_for_a_dropped_job_ends() -> None:
 def test_characters_are_counted_through_lists_and_dicts_and_no_further_than_needed() -> None:
     message = {"role": "user", "content": [{"type": "text", "text": "x" * 5000}]}
     assert 5000 < count_characters([message], HUGE_CHARACTERS) < 5300
-    assert count_characters(["x" * 10] * 10**6, 1000) < 1100
+    assert 1000 < count_characters(["x" * 600] * 20, 1000) < 2000
     circle: list[object] = []
     circle.append(circle)
     assert count_characters(circle, 1000) > 1000
     assert count_characters(5, 1000) < 100
+    assert count_characters([1.5, None, True] * 30, 1000) < SHORT_CHARACTERS
+
+
+def test_empty_texts_count_too() -> None:
+    assert count_characters([""] * 100_000, HUGE_CHARACTERS) > HUGE_CHARACTERS
+    assert count_characters([""] * 20, HUGE_CHARACTERS) < SHORT_CHARACTERS
+
+
+@pytest.mark.parametrize("inputs", [object(), [object()], {"content": [object()]}, iter(["x"]), len, {"a": {1}}])
+def test_what_may_hold_any_number_of_characters_is_long_and_not_huge(inputs: object) -> None:
+    assert SHORT_CHARACTERS < count_characters(inputs, HUGE_CHARACTERS) < HUGE_CHARACTERS
+    assert SHORT_CHARACTERS < count_characters([inputs] * 100, HUGE_CHARACTERS) < HUGE_CHARACTERS

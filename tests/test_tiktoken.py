@@ -21,6 +21,7 @@ from tests.strategies import UNKNOWN_IDS, texts
 from tokenfacade import ConfigurationError, DecodeError, EncodeError, TiktokenTokenizer
 from tokenfacade.backends.tiktoken_families import FAMILIES
 from tokenfacade.encoding import mend_surrogates
+from tokenfacade.threads import SHORT_CHARACTERS
 
 NEEDS_DATA = pytest.mark.skipif(not HAS_DATA, reason="reads the shared test data")
 NAMES = [
@@ -78,7 +79,7 @@ class TestEncode:
     def test_the_way_around_the_librarys_regular_expressions_gives_the_same_ids(self, pattern: str, text: str) -> None:
         tokenizer = with_pattern(pattern)
         for parse in (True, False):
-            around = tokenizer._encode_by_pieces(text, parse_special_tokens=parse)
+            around = tokenizer._reference.ids_by_pieces(text, parse_special_tokens=parse)
             assert around == tokenizer.encode(text, parse_special_tokens=parse).ids
 
     def test_special_tokens_in_a_text_are_parsed_or_are_text(self) -> None:
@@ -89,7 +90,7 @@ class TestEncode:
         assert not set(literal) & set(SPECIAL.values())
         assert tokenizer.decode(literal) == text
 
-    @pytest.mark.parametrize("wrong", [None, b"bytes", 5, ["a"]])
+    @pytest.mark.parametrize("wrong", [None, b"bytes", 5, ["a"], ["a"] * 3000, b"x" * 3000, {"a": 1}])
     def test_what_is_no_text_is_an_error_of_ours(self, wrong: Any) -> None:
         tokenizer = tokenizer_of("small")
         for parse in (True, False):
@@ -99,6 +100,14 @@ class TestEncode:
                 tokenizer.encode_batch(["a", wrong], parse_special_tokens=parse)
             with pytest.raises(EncodeError, match="must be a str"):
                 tokenizer.count_tokens(wrong, parse_special_tokens=parse)
+
+    @pytest.mark.parametrize("text", ["the<|im_end|> \ud800" * 500, "é" * SHORT_CHARACTERS, " " * MILLION + "x"])
+    def test_long_texts_are_counted_as_they_are_encoded(self, text: str) -> None:
+        tokenizer = tokenizer_of("small")
+        for parse in (True, False):
+            assert tokenizer.count_tokens(text, parse_special_tokens=parse) == len(
+                tokenizer.encode(text, parse_special_tokens=parse)
+            )
 
     @given(batch=st.lists(special_texts, max_size=5), parse=st.booleans())
     def test_a_batch_is_its_texts(self, batch: list[str], *, parse: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +11,7 @@ from tokenfacade.threads import run_by_size, run_in_pool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokenfacade.chat.discovery import ChatTemplates
     from tokenfacade.chat.renderer import Messages
     from tokenfacade.encoding import Encoding
     from tokenfacade.protocols import Encoder, Tokenizer
@@ -79,6 +80,29 @@ class AsyncEncoder(Protocol):
             ['hello', ' world']
         """
         encode_chat = partial(self.encode_chat, messages, **options)
-        if not self.chat_templates.is_compiled:
-            return await run_in_pool(encode_chat)
-        return await run_by_size(encode_chat, (messages, options))
+        kind = _kind_of_chat(self.chat_templates, **options)
+        rendered = self.chat_templates.rendered
+        if kind in rendered:
+            return await run_by_size(encode_chat, (messages, options))
+        encoding = await run_in_pool(encode_chat)
+        if kind is not None:
+            rendered.add(kind)
+        return encoding
+
+
+def _kind_of_chat(
+    templates: ChatTemplates,
+    *,
+    chat_template: object = None,
+    tools: object = None,
+    content: object = "shape",
+    content_policy: object = "special",
+    return_assistant_mask: object = False,
+    **_: object,
+) -> Hashable:
+    """What tells apart chats that have something to compile or import the first time; None for a template that isn't
+    kept, where it is so every time."""
+    if not (chat_template is None or (isinstance(chat_template, str) and chat_template in templates)):
+        return None
+    is_traced = content_policy != "special", return_assistant_mask is not False
+    return chat_template, tools is not None, content == "shape", is_traced

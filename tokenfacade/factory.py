@@ -54,8 +54,9 @@ def create_tokenizer(
         token: For the Hub: an access token. It is not kept.
         local_files_only: Whether to forbid the network.
         engine: ``"auto"`` encodes through the fast engine (extra ``fast``) where it is installed and was shown to give
-            the same ids, and never waits for it; ``"fast"`` waits, and raises where it can't be; ``"reference"`` never
-            loads it. See `Tokenizer.engine`.
+            the same ids, and never waits for it, but a program that ends within two seconds after may take up to about
+            one more to end; ``"fast"`` waits, and raises where it can't be; ``"reference"`` never loads it. See
+            `Tokenizer.engine`.
 
     Raises:
         TokenizerNotFoundError: There is no such path, name, repository or revision, or no tokenizer in it.
@@ -182,7 +183,7 @@ def _from_scheme(scheme: str, rest: str, options: _Options) -> Tokenizer:
         _refuse_fast("mock:", options)
         return MockTokenizer()
     raise UnsupportedFormatError(
-        f"this release of tokenfacade has no {scheme}: sources; it has file:, tiktoken:, hf: and mock:",
+        f"there are no such {scheme}: sources; known are file:PATH, tiktoken:NAME, hf:org/name and mock: alone",
         source=f"{scheme}:",  # the rest may hold a password
     )
 
@@ -231,21 +232,44 @@ def _from_folder(folder: Path, source: str | None, options: _Options) -> Tokeniz
 
     if (folder / "tokenizer.json").is_file():
         return _from_file(folder / "tokenizer.json", source or str(folder.absolute()), options)
-    candidates = [folder / "tekken.json", folder / "tokenizer.model", folder / "tiktoken.model"]
-    candidates += [*sorted(folder.glob("*.tiktoken")), *sorted(folder.glob("*.model")), *sorted(folder.glob("*.gguf"))]
-    found = [file for file in dict.fromkeys(candidates) if file.is_file()]
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return HuggingFaceTokenizer.from_file(folder, source=source, engine=options.engine)
-    if not found:
+    file = _file_in(folder)
+    if file is None:
         raise TokenizerNotFoundError(
             f"there is no tokenizer in {folder}: no tokenizer.json, vocab.json with merges.txt, tokenizer.model, "
             f"*.tiktoken, tekken.json or *.gguf",
             source=source or str(folder),
         )
-    if len(found) > 1 and {detect_format(file) for file in found} == {"tiktoken"}:
-        names = ", ".join(file.name for file in found)
-        raise ConfigurationError(f"{folder} holds several tokenizers ({names}): pass the path of one")
-    return _from_file(found[0], source or str(folder.absolute()), options)
+    return _from_file(file, source or str(folder.absolute()), options)
+
+
+def _file_in(folder: Path) -> Path | None:
+    """The file of the first kind that a folder holds; which of several, or none of them, is for its backend to say."""
+    plain = folder / "tokenizer.model"
+    if _holds(folder, "tekken*.json"):
+        from tokenfacade.backends.tekken_files import find_tekken_file
+
+        return find_tekken_file(folder)
+    if plain.is_file() and detect_format(plain) != "tiktoken":
+        return plain
+    if plain.is_file() or _holds(folder, "tiktoken.model") or _holds(folder, "*.tiktoken"):
+        from tokenfacade.backends.tiktoken_files import find_rank_file
+
+        return find_rank_file(folder)
+    if _holds(folder, "*.model"):
+        from tokenfacade.backends.sentencepiece_files import find_model_file
+
+        return find_model_file(folder)
+    if _holds(folder, "*.gguf"):
+        from tokenfacade.backends.gguf import find_gguf_file
+
+        return find_gguf_file(folder)
+    return None
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    return any(file.is_file() for file in folder.glob(pattern))
 
 
 def _from_file(file: Path, source: str | None, options: _Options) -> Tokenizer:

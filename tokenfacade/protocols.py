@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokenfacade.decoding.stream import DecodeStream
     from tokenfacade.decoding.tables import StreamTables, UnknownIds
     from tokenfacade.encoding import Span
+    from tokenfacade.engine import EngineChoice
 
 
 class Encoder(AsyncEncoder, Protocol):
@@ -284,6 +285,22 @@ class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
         """
         return Engine("reference", reason="this backend has one engine")
 
+    def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
+        """Wait until it is settled which engine encodes, for benchmarks and readiness probes; nothing else needs it.
+
+        Args:
+            timeout: The most seconds to wait; None waits as long as it takes, a second or two.
+
+        Returns:
+            The engine in use then; after a timeout, the reference.
+
+        Example:
+            >>> from tokenfacade import create_tokenizer
+            >>> create_tokenizer("examples/tokenizer").wait_for_engine(timeout=60) in ("fast", "reference")
+            True
+        """
+        return self.engine
+
     @property
     @abstractmethod
     def source(self) -> str:
@@ -346,7 +363,7 @@ class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by source, not by content: a tokenizer is loaded anew where it arrives."""
-        return _load_again, (self.source,)
+        return load_again, (self.source,)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
         """As `__reduce__` says, and with the templates if the caller chose them: no source knows of those."""
@@ -361,10 +378,11 @@ class Tokenizer(Encoder, Decoder, ChatEncoder, Protocol):
         return f"<{type(self).__name__} {self.source!r}>"
 
 
-def _load_again(source: str) -> Tokenizer:
+def load_again(source: str, engine: EngineChoice = "auto") -> Tokenizer:
+    """What unpickling a tokenizer calls."""
     from tokenfacade.factory import create_tokenizer
 
-    return create_tokenizer(source)
+    return create_tokenizer(source, engine=engine)
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:

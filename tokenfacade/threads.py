@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SHORT_CHARACTERS = 2_000
@@ -23,8 +25,11 @@ ids holds the interpreter's lock for 25 ms: an event loop waits for one such thr
 
 LONG_WORK_THREADS = 4
 
-PART_CHARACTERS = 20
-"""What each list or dict counts for beside the texts in it: a message is also rendered."""
+MOST_BATCH_THREADS = 8
+
+PART_CHARACTERS = 10
+"""What each part of a list or dict counts for beside its text: an empty text takes time too, and messages are rendered.
+"""
 
 
 class Pool:
@@ -70,7 +75,7 @@ class Pool:
 
         It runs right here where waiting could be forever: in a thread of this pool, or when the interpreter ends.
         """
-        if threading.get_ident() in self._workers:
+        if self.is_here():
             return function()
         try:
             future = self.submit(function)
@@ -81,6 +86,10 @@ class Pool:
         except BaseException:
             future.cancel()
             raise
+
+    def is_here(self) -> bool:
+        """Whether this is called in one of its threads."""
+        return threading.get_ident() in self._workers
 
     def _remember_worker(self) -> None:
         self._workers.add(threading.get_ident())
@@ -147,6 +156,79 @@ def _pool(process: int, name: str, threads: int) -> Pool:
     return Pool(name, threads)
 
 
+def map_in_pool(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results for all items, in their order, worked out by this thread and by what is free of a pool.
+
+    It ends although the pool is busy, is the one that it is called in, or ends with the interpreter: this thread does
+    then what no other does, and waits only for items that were begun. They must not wait for this thread.
+
+    Raises:
+        BaseException: What the function raised for the first item that failed; what hadn't begun then is dropped.
+
+    Example:
+        >>> map_in_pool(len, ["one", "three"])
+        [3, 5]
+    """
+    batch = _Batch(function, items)
+    helpers = batch.call_for_help(min(MOST_BATCH_THREADS, os.cpu_count() or 1))
+    try:
+        batch.work()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    finally:
+        batch.drop()
+    return batch.results()
+
+
+class _Batch(Generic[Item, Result]):
+    """Items that several threads take from, and what became of them."""
+
+    def __init__(self, function: Callable[[Item], Result], items: Iterable[Item]) -> None:
+        self._function = function
+        self._todo = deque(enumerate(items))
+        self._done: dict[int, Result] = {}
+        self._failed: dict[int, BaseException] = {}
+
+    def call_for_help(self, threads: int) -> list[Future[None]]:
+        """Ask the pool for so many threads, less the one that asks: what it gives, it gives later."""
+        helpers: list[Future[None]] = []
+        shared = pool("batch", threads=threads)
+        if not shared.is_here():
+            with suppress(RuntimeError):
+                helpers.extend(shared.submit(self.work) for _ in range(min(threads, len(self._todo)) - 1))
+        return helpers
+
+    def work(self) -> None:
+        """Do one item after the other, until there is none left."""
+        while self._todo:
+            try:
+                index, item = self._todo.popleft()
+            except IndexError:
+                return
+            try:
+                self._done[index] = self._function(item)
+            except BaseException as error:
+                self._failed[index] = error
+                self.drop()
+
+    def drop(self) -> None:
+        """Leave undone what hasn't begun."""
+        self._todo.clear()
+
+    def results(self) -> list[Result]:
+        """What the function gave, or what it raised first, as a loop would have it: items are begun in their order."""
+        if self._failed:
+            error = self._failed[min(self._failed)]
+            # The traceback of each holds this object.
+            self._failed.clear()
+            try:
+                raise error
+            finally:
+                del error
+        return [self._done[index] for index in range(len(self._done))]
+
+
 async def run_by_size(function: Callable[[], Result], inputs: object) -> Result:
     """Run a function at once if what it works on is short, and else in a thread; the event loop goes on meanwhile.
 
@@ -154,7 +236,7 @@ async def run_by_size(function: Callable[[], Result], inputs: object) -> Result:
 
     Args:
         function: What to run.
-        inputs: The texts that it works on, or lists and dicts of them.
+        inputs: The texts that it works on, or lists and dicts of them; with anything else it goes to a thread.
 
     Raises:
         RuntimeError: The interpreter ends.
@@ -191,19 +273,23 @@ async def _result(threads: Pool, function: Callable[[], Result]) -> Result:
 
 def count_characters(inputs: object, most: int) -> int:
     """How many characters texts have, or lists and dicts of texts, with something for each part; no further than until
-    there are more than `most`.
+    there are more than `most`. Objects that may hold any number count as just too many to be short.
 
     Example:
         >>> count_characters("hello", 1000), count_characters([{"role": "user", "content": "hello"}], 1000)
-        (5, 49)
+        (5, 39)
+        >>> count_characters([object()], 1000) > SHORT_CHARACTERS
+        True
     """
-    count = 0
+    count = least = 0
     todo = [inputs]
     while todo and count <= most:
         value = todo.pop()
-        count += len(value) if isinstance(value, str) else PART_CHARACTERS
-        if isinstance(value, Mapping):
-            todo += value.values()
-        elif isinstance(value, list | tuple):
-            todo += value
-    return count
+        if isinstance(value, str):
+            count += len(value)
+        elif isinstance(value, Mapping | list | tuple):
+            count += PART_CHARACTERS * len(value)
+            todo += value.values() if isinstance(value, Mapping) else value
+        elif not isinstance(value, int | float | None):
+            least = SHORT_CHARACTERS + 1
+    return max(count, least)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,21 +25,42 @@ CHARACTERS = 4_000
 def run() -> None:
     print(f"\nGrowth by {TEXTS:,} texts of {CHARACTERS:,} characters, after {WARM_UP:,} others")
     for name, load in TOKENIZERS.items():
-        grown = growth(load(), unique_texts(CHARACTERS), warm_up=WARM_UP, texts=TEXTS)
+        grown = growth(load(), CHARACTERS, warm_up=WARM_UP, texts=TEXTS)
         print(f"  {name:<30}{grown / 1e6:+8.1f} MB")
 
 
-def growth(tokenizer: Tokenizer, texts_to_come: Iterator[str], *, warm_up: int, texts: int) -> int:
-    """How many bytes of memory are in use after encoding some texts that weren't before, beyond what caches hold."""
-    encode: Callable[[str], object] = tokenizer.encode
-    for text in islice(texts_to_come, warm_up):
-        encode(text)
+def growth(tokenizer: Tokenizer, characters: int, *, warm_up: int, texts: int, threads: int = 1) -> int:
+    """How many bytes of memory are in use after encoding some texts that weren't before, beyond what caches hold.
+
+    Args:
+        tokenizer: What encodes.
+        characters: How many each text has.
+        warm_up: How many texts each thread encodes before.
+        texts: How many it encodes then.
+        threads: How many threads do that at once.
+    """
+    sizes: list[int] = []
+    turn_ends = threading.Barrier(threads, action=lambda: sizes.append(_resident_without_garbage()))
+
+    def encode_in_two_turns(seed: int) -> None:
+        texts_to_come = unique_texts(characters, seed)
+        try:
+            for number in (warm_up, texts):
+                for text in islice(texts_to_come, number):
+                    tokenizer.encode(text)
+                turn_ends.wait()
+        except BaseException:
+            turn_ends.abort()
+            raise
+
+    with ThreadPoolExecutor(threads) as executor:
+        list(executor.map(encode_in_two_turns, range(threads)))
+    return sizes[1] - sizes[0]
+
+
+def _resident_without_garbage() -> int:
     gc.collect()
-    before = resident()
-    for text in islice(texts_to_come, texts):
-        encode(text)
-    gc.collect()
-    return resident() - before
+    return resident()
 
 
 def unique_texts(characters: int, seed: int = 0) -> Iterator[str]:

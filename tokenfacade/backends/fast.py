@@ -7,12 +7,15 @@ import logging
 import os
 import threading
 import weakref
+from abc import abstractmethod
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tokenfacade.backends.fast_probe import difference, is_guarded
+from tokenfacade.backends.panics import is_failure
 from tokenfacade.engine import Engine, checked_choice
 from tokenfacade.errors import ConfigurationError, MissingDependencyError
+from tokenfacade.protocols import load_again
 from tokenfacade.threads import pool
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ NEVER_LONG = LONG_BYTES // 4
 """So many characters never take more bytes than that."""
 
 GRACE_SECONDS = 0.3
-"""A program that ends so soon after loading isn't kept waiting for an engine that it had no use for."""
+"""A program that ends so soon after loading isn't kept waiting for an engine that it had no use for. One that ends
+while the engine is made, in the next second or two, waits until that step is done: up to about a second."""
 
 PARALLEL_CHARACTERS = 50_000
 """A batch of so many is encoded in parallel."""
@@ -207,6 +211,11 @@ class Accelerated:
     _accelerator: Accelerator
 
     @property
+    @abstractmethod
+    def source(self) -> str:
+        """As for `Tokenizer`."""
+
+    @property
     def engine(self) -> Engine:
         """The engine that encodes, ``"reference"`` or ``"fast"``, with the `reason` why it is this one.
 
@@ -216,20 +225,12 @@ class Accelerated:
         return self._accelerator.engine
 
     def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
-        """Wait until it is settled which engine encodes, for benchmarks and readiness probes; nothing else needs it.
-
-        Args:
-            timeout: The most seconds to wait; None waits as long as it takes, a second or two.
-
-        Returns:
-            The engine in use then; after a timeout, the reference.
-
-        Example:
-            >>> from tokenfacade import create_tokenizer
-            >>> create_tokenizer("examples/tokenizer").wait_for_engine(timeout=60) in ("fast", "reference")
-            True
-        """
+        """As `Tokenizer.wait_for_engine` says."""
         return self._accelerator.wait(timeout)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by source, and with the choice of the engine, which no source knows of."""
+        return load_again, (self.source, self._accelerator.choice)
 
 
 class _Build:
@@ -284,8 +285,3 @@ def _in_few_threads(function: Callable[[], _Result]) -> _Result:
     if threading.current_thread() is threading.main_thread():
         return function()
     return pool("fast", threads=LONG_TEXT_THREADS).call(function)
-
-
-def is_failure(error: BaseException) -> bool:
-    """Whether the engine couldn't: its panics are no `Exception`, and their class can't be imported."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -1,4 +1,4 @@
-"""Which tokenizers of Hugging Face's kind the accelerated engine can be trusted with, told by their parts.
+"""Which tokenizers the accelerated engine can be trusted with, told by their parts.
 
 Each rule stands for a way in which the engine was seen to give other ids than the reference, or for parts that it was
 never compared on. What passes is compared once more when it is loaded.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tokenfacade.decoding.pieces import byte_alphabet
@@ -69,6 +70,14 @@ class Pipeline:
     added_tokens: Sequence[Part]
     id_of: Callable[[str], int | None]
     tokens: Callable[[], Iterable[str]]
+
+
+def to_special_tokens(tokens: Iterable[str]) -> str | None:
+    """What speaks against special tokens that tiktoken looks for; None if nothing does."""
+    if any(after.startswith(before) for before, after in pairwise(sorted(tokens))):
+        # The library looks for the first of them in an order of its own, the engine for the longest.
+        return "one of its special tokens begins with another"
+    return None
 
 
 def objection(pipeline: Pipeline) -> str | None:

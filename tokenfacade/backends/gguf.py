@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tokenfacade.cut_points import safe_cut_points
 from tokenfacade.decoding.pieces import Pieces
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding
-from tokenfacade.engine import Engine, checked_choice
+from tokenfacade.engine import checked_choice
 from tokenfacade.errors import ConfigurationError, TokenizerNotFoundError, UnsupportedFormatError
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from tokenfacade.chat.discovery import ChatTemplateSource
     from tokenfacade.decoding.pieces import Piece
     from tokenfacade.encoding import Span, SpecialTokens
-    from tokenfacade.engine import EngineChoice
+    from tokenfacade.engine import Engine, EngineChoice
 
 logger = logging.getLogger(__name__)
 
 _TEMPLATE = "tokenizer.chat_template"
-_FIRST_OF_SET = re.compile(r"-0*1-of-\d+\.gguf\Z")
+_LATER_OF_SET = re.compile(r"-(?!0*1-)\d{5,}-of-\d{5,}\.gguf\Z")
 
 
 class GGUFTokenizer(Tokenizer):
@@ -55,10 +56,11 @@ class GGUFTokenizer(Tokenizer):
         tokenfacade.errors.TokenizerNotFoundError: there is no GGUF file at no/such/model.gguf
     """
 
-    _path: str
-    _recipe: tuple[bool, EngineChoice, str | None]
+    _source: str
+    _recipe: tuple[object, ...] | None = None
     _encoder: FragmentEncoder
-    _engines: BytePairEncoder | None = None
+    _whole: BytePairEncoder | None = None
+    """The same, where it gives the final ids of any text, with the special tokens in it."""
 
     @classmethod
     def from_file(
@@ -89,15 +91,17 @@ class GGUFTokenizer(Tokenizer):
             ConfigurationError: The folder holds several models, or the `engine` can't be had.
             ChatTemplateError: `chat_template` is no template.
         """
-        file = _find_file(Path(path))
+        file = find_gguf_file(Path(path))
         checked_choice(engine)
         metadata = read_metadata(file)
         vocabulary, unknown_pre = read_vocabulary(metadata, str(file))
         if unknown_pre is not None:
             _warn_of_pre_tokenizer(unknown_pre, str(file), strict=strict)
         tokenizer = cls.__new__(cls)
-        tokenizer._path = str(Path(path).absolute())
-        tokenizer._recipe = (strict, engine, source)
+        absolute = str(Path(path).absolute())
+        tokenizer._source = source or absolute
+        if source is None or strict or engine != "auto":  # which no source says
+            tokenizer._recipe = partial(cls.from_file, strict=strict, source=source, engine=engine), (absolute,)
         tokenizer._set_up(vocabulary, engine)
         variables = tokenizer.special_tokens.variables
         tokenizer.chat_templates = ChatTemplates(_templates(metadata), variables, f"the metadata of {file}")
@@ -116,27 +120,25 @@ class GGUFTokenizer(Tokenizer):
         self._added = dict(sorted({**self._special.ids, **always}.items(), key=lambda item: item[1]))
         self._literal = Partition.of(always, vocabulary.strips)
         self._parsed = Partition.of(self._added, vocabulary.strips)
-        self._whole: BytePairEncoder | None = None
-        """Gives the final ids of any text, with the special tokens in it."""
         if vocabulary.model == "gpt2":
-            self._encoder = self._byte_pair_encoder(vocabulary, engine, list(self._special.ids), list(always))
+            self._use_byte_pairs(vocabulary, engine, (list(self._special.ids), list(always)))
         elif engine == "fast":
             raise ConfigurationError(f"{self.source} has a vocabulary of the kind {vocabulary.model!r}: no fast engine")
         else:
             self._encoder = _encoder_of(vocabulary, self.source)
 
-    def _byte_pair_encoder(
-        self, vocabulary: Vocabulary, engine: EngineChoice, parsed: list[str], always: list[str]
-    ) -> FragmentEncoder:
-        """The encoder, which is left to find the special tokens where it finds the same."""
+    def _use_byte_pairs(
+        self, vocabulary: Vocabulary, engine: EngineChoice, added: tuple[Sequence[str], Sequence[str]]
+    ) -> None:
+        """The encoder is left to find the special tokens where it finds the same."""
         from tokenfacade.backends.gguf_bpe import BytePairEncoder
 
         is_simple = self._parsed.is_simple and self._literal.is_simple
-        added = (parsed, always) if is_simple else ((), ())
-        encoder = BytePairEncoder(vocabulary, engine, added, self._table.__getitem__)
-        self._engines = encoder
+        encoder = BytePairEncoder(
+            vocabulary, engine, added if is_simple else ((), ()), self._table.__getitem__, self.source
+        )
+        self._encoder = encoder
         self._whole = encoder if is_simple and encoder.is_final else None
-        return encoder
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
         if self._whole is not None and type(text) is str:  # which that tokenizer checks, and mends
@@ -283,13 +285,11 @@ class GGUFTokenizer(Tokenizer):
 
     @property
     def engine(self) -> Engine:
-        if self._engines is None:
-            return Engine("reference", reason=f"a {self._vocabulary.model!r} vocabulary has one engine")
-        return self._engines.usual.engine
+        return self._encoder.engine
 
     def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
         """Wait until it is settled which engine encodes, at most so many seconds; nothing needs it but benchmarks."""
-        return self.engine if self._engines is None else self._engines.usual.wait_for_engine(timeout=timeout)
+        return self._encoder.wait_for_engine(timeout=timeout)
 
     @property
     def backend(self) -> str:
@@ -297,30 +297,28 @@ class GGUFTokenizer(Tokenizer):
 
     @property
     def source(self) -> str:
-        return self._recipe[2] or self._path
+        return self._source
 
     @property
     def vocabulary_fingerprint(self) -> str:
         return self._vocabulary.digest
 
     def __reduce__(self) -> tuple[object, ...]:
-        strict, engine, source = self._recipe
-        if source is not None and not strict and engine == "auto":
-            return super().__reduce__()
-        return _from_recipe, (self._path, strict, engine, source)
+        return self._recipe or super().__reduce__()
 
 
-def _from_recipe(path: str, strict: bool, engine: EngineChoice, source: str | None) -> GGUFTokenizer:  # noqa: FBT001
-    return GGUFTokenizer.from_file(path, strict=strict, engine=engine, source=source)
+def find_gguf_file(path: Path) -> Path:
+    """The file itself, or the one model in a folder; of a model in several files, the first.
 
-
-def _find_file(path: Path) -> Path:
-    """The file, or the only one in a folder that has a tokenizer."""
+    Raises:
+        TokenizerNotFoundError: There is none.
+        ConfigurationError: There are several.
+    """
     if path.is_file():
         return path
     found = sorted(file for file in path.glob("*.gguf") if file.is_file()) if path.is_dir() else []
-    if len(found) > 1:
-        found = [file for file in found if _FIRST_OF_SET.search(file.name)] or found
+    # Where the first of a set is missing, reading another says so.
+    found = [file for file in found if not _LATER_OF_SET.search(file.name)] or found[:1]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ConfigurationError(f"{path} holds several models ({names}): pass the path of one")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
-from tokenfacade.backends.gguf_fragments import spans_of_lengths
+from tokenfacade.backends.gguf_fragments import FragmentEncoder, spans_of_lengths
 from tokenfacade.backends.gguf_patterns import GPT2
 from tokenfacade.backends.huggingface import HuggingFaceTokenizer
 from tokenfacade.decoding.pieces import byte_alphabet
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tokenfacade.backends.gguf_patterns import PreTokenizer
     from tokenfacade.backends.gguf_vocabulary import Vocabulary
     from tokenfacade.encoding import Span
-    from tokenfacade.engine import EngineChoice
+    from tokenfacade.engine import Engine, EngineChoice
 
 SPACE = "▁"
 _LONG_S = "'\u017f"
 _NEWLINES = re.compile(r"(\n+)")
 
 
-class BytePairEncoder:
+class BytePairEncoder(FragmentEncoder):
     """The merges of a file, and how it divides text into words.
 
     The library wants what llama.cpp doesn't: that every character and the result of every merge is a token. What lacks
@@ -39,6 +39,7 @@ class BytePairEncoder:
         engine: As for `create_tokenizer`.
         added: Tokens that the library shall find by itself: those of ``parse_special_tokens``, and those found always.
         token_bytes: The bytes of an id.
+        source: What the tokenizers of the library call it.
     """
 
     def __init__(
@@ -47,19 +48,28 @@ class BytePairEncoder:
         engine: EngineChoice,
         added: tuple[Sequence[str], Sequence[str]],
         token_bytes: Callable[[int], bytes],
+        source: str,
     ) -> None:
         self._pre = vocabulary.pre_tokenizer
         self._count = len(vocabulary.tokens)
         self._token_bytes = token_bytes
         self._added = added
+        self._source = source
         self._model, self._instead = _model(vocabulary)
-        self.usual = HuggingFaceTokenizer(self._tokenizer(self._pre.usual or self._pre.patterns), engine=engine)
+        self.usual = self._dividing_by(self._pre.usual or self._pre.patterns, engine)
         self._unmerged = self._newlines_that_merge_otherwise(vocabulary.ids) if self._pre.joins_newlines else {}
 
     @property
     def is_final(self) -> bool:
         """Whether the library gives the final ids."""
         return not (self._instead or self._unmerged)
+
+    @property
+    def engine(self) -> Engine:
+        return self.usual.engine
+
+    def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
+        return self.usual.wait_for_engine(timeout=timeout)
 
     def is_usual(self, text: str) -> bool:
         """Whether the published pattern divides this text as llama.cpp does."""
@@ -89,9 +99,9 @@ class BytePairEncoder:
 
     @cached_property
     def _exact(self) -> HuggingFaceTokenizer:
-        return HuggingFaceTokenizer(self._tokenizer(self._pre.patterns), engine="reference")
+        return self._dividing_by(self._pre.patterns, "reference")
 
-    def _tokenizer(self, patterns: tuple[str, ...]) -> tokenizers.Tokenizer:
+    def _dividing_by(self, patterns: tuple[str, ...], engine: EngineChoice) -> HuggingFaceTokenizer:
         tokenizer = tokenizers.Tokenizer(self._model)
         if self._pre.escapes_spaces:
             tokenizer.normalizer = normalizers.Replace(" ", SPACE)
@@ -99,7 +109,7 @@ class BytePairEncoder:
         parsed, always = self._added
         tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in parsed])
         tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in always])
-        return tokenizer
+        return HuggingFaceTokenizer.adopting(tokenizer, source=self._source, engine=engine)
 
     def _newlines_that_merge_otherwise(self, ids: Mapping[str, int]) -> dict[str, int]:
         runs = {token: token_id for token, token_id in ids.items() if not token.strip("\n")}

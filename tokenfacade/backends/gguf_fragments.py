@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
+
+from tokenfacade.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,11 +18,22 @@ if TYPE_CHECKING:
 class FragmentEncoder(Protocol):
     """An algorithm that turns text without special tokens into ids."""
 
+    @abstractmethod
     def encode(self, text: str, *, is_first: bool) -> list[int]:
         """The ids of a text, which is never empty; `is_first` if nothing or a special token is before it."""
 
+    @abstractmethod
     def offsets(self, text: str, ids: list[int], *, is_first: bool) -> list[Span]:
         """Where in the text each of its ids stands."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that encodes."""
+        return Engine("reference", reason="a vocabulary of this kind has one engine")
+
+    def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
+        """The engine, once it is settled or after so many seconds."""
+        return self.engine
 
 
 def spans_of_lengths(text: str, lengths: Iterable[int], *, before: int = 0) -> list[Span]:

@@ -6,12 +6,14 @@ tokens can overlap in a text, one regular expression finds the same.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokenfacade.spellings import longest_first_pattern
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    import re
+    from collections.abc import Collection, Iterable, Mapping
 
     from tokenfacade.backends.gguf_vocabulary import StripRules
 
@@ -43,7 +45,7 @@ class Partition:
         ordered = sorted(tokens, key=lambda token: len(token.encode()), reverse=True)
         has_strips = bool(strips.left or strips.right)
         is_simple = not can_overlap(tokens) and not (has_strips and any(map(_has_space_at_an_edge, tokens)))
-        pattern = _pattern(tokens) if tokens and is_simple else None
+        pattern = longest_first_pattern(tokens) if tokens and is_simple else None
         return cls({token: tokens[token] for token in ordered}, strips, pattern)
 
     @property
@@ -143,32 +145,3 @@ def _begins_other(end: str, tokens: Collection[str]) -> bool:
 
 def _has_space_at_an_edge(token: str) -> bool:
     return token.strip(_SPACE) != token
-
-
-def _pattern(tokens: Iterable[str]) -> re.Pattern[str] | None:
-    """One pattern for all, which branches where tokens do: an alternation would try thousands of them at each place.
-
-    None for tokens that branch too often, one within the other.
-    """
-    try:
-        return re.compile(_branches(sorted(tokens), 0), re.DOTALL)
-    except (RecursionError, OverflowError):
-        return None
-
-
-def _branches(tokens: Sequence[str], depth: int) -> str:
-    """The pattern for what follows the first characters that these tokens, which are in order, have in common."""
-    first, last = tokens[0], tokens[-1]
-    common = depth
-    while common < len(first) and first[common] == last[common]:
-        common += 1
-    begun = re.escape(first[depth:common])
-    if len(tokens) == 1:
-        return begun
-    is_optional = len(first) == common
-    rest = tokens[1:] if is_optional else tokens
-    groups: dict[str, list[str]] = {}
-    for token in rest:
-        groups.setdefault(token[common], []).append(token)
-    branches = "|".join(_branches(group, common) for group in groups.values())
-    return f"{begun}(?:{branches}){'?' if is_optional else ''}"

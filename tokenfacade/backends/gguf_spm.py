@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends.gguf_fragments import FragmentEncoder
 from tokenfacade.backends.sentencepiece_model import BYTE_SPELLINGS, SentencePiece
 from tokenfacade.errors import MissingDependencyError
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from tokenfacade.encoding import Span
 
 
-class ScoredEncoder:
+class ScoredEncoder(FragmentEncoder):
     """The pieces of a file, all of which merges can reach: llama.cpp doesn't look at their types there.
 
     So every piece is a normal one, but for those that stand for bytes. The library wants exactly one that is unknown,

@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import models
 
 from tokenfacade.backends.gguf_charsmap import read_charsmap
+from tokenfacade.backends.gguf_fragments import FragmentEncoder
 from tokenfacade.backends.gguf_vocabulary import NORMAL, UNUSED, USER_DEFINED
 from tokenfacade.errors import CorruptTokenizerError
 
@@ -26,7 +27,7 @@ SPACE = "▁"
 _LONGEST_KEPT = 512
 
 
-class UnigramEncoder:
+class UnigramEncoder(FragmentEncoder):
     """The pieces of a file and their scores, after normalization.
 
     Pieces that mustn't be found in text have spellings here that no text has.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tokenfacade.backends.gguf_patterns import DEFAULT, PreTokenizer, pre_tokenizer_named
@@ -138,7 +138,7 @@ class Vocabulary:
     lowercase: bool
     strip_accents: bool
     charsmap: bytes
-    digest: str = field(default="")
+    digest: str = ""
 
     @property
     def adds_last(self) -> bool:
@@ -165,63 +165,53 @@ def read_vocabulary(metadata: Metadata, source: str) -> tuple[Vocabulary, str | 
     model = _MODELS.get(name or "")
     if model is None:
         raise UnsupportedFormatError(_no_model(name, source), source=source)
-    pre, unknown_pre = DEFAULT, None
-    if model == "gpt2":
-        named = "gemma4" if name == "gemma4" else metadata.text(f"{_KEY}pre")
-        known = pre_tokenizer_named(named)
-        pre, unknown_pre = (DEFAULT, named or "") if known is None else (known, None)
+    pre, unknown_pre = _pre_tokenizer(metadata, name) if model == "gpt2" else (DEFAULT, None)
     tokens = _tokens(metadata, source)
-    ids = {token: token_id for token_id, token in enumerate(tokens)}
-    if len(ids) != len(tokens):
-        twice = next(token for token_id, token in enumerate(tokens) if ids[token] != token_id)
-        raise CorruptTokenizerError(
-            f"{source} has the token {twice!r:.80} twice, so llama.cpp refuses it too: convert the model again",
-            source=source,
-        )
+    ids = _ids(tokens, source)
     types = [int(kind) for kind in _per_token(metadata, "token_type", len(tokens), source)] or [NORMAL] * len(tokens)
-    scores = [float(score) for score in _per_token(metadata, "scores", len(tokens), source)]
-    merges = metadata.texts(f"{_KEY}merges")
-    if model == "gpt2" and merges is None and metadata.text(f"{_KEY}pre") != "kimi-k2":
-        raise CorruptTokenizerError(f"{source} has a vocabulary of tokens, but no merges", source=source)
     roles = _roles(metadata, model, pre, len(tokens))
     spelled = _spelled_roles(ids, roles)
     roles |= spelled
-    control, user_defined, plain, ends = _types_of_llama_cpp(ids, types, roles, spelled.values())
-    charsmap = bytes(int(byte) & 0xFF for byte in metadata.numbers(f"{_KEY}precompiled_charsmap") or ())
+    changed = _types_of_llama_cpp(ids, types, roles, spelled.values())
     lowercase = _flag(metadata, "normalizer.lowercase", default=True)
-    strips = _strip_rules(metadata, ids, control | user_defined)
-    content = "\n".join((*tokens, *(merges or ()))).encode()
-    settings = (
-        *(model, pre, list(types), scores, sorted(roles.items()), ends, sorted(strips.left), sorted(strips.right)),
-        *(sorted(control), sorted(user_defined), sorted(plain), charsmap, len(tokens)),
-    )
-    flags = {
-        "add_bos": _flag(metadata, "add_bos_token", default=_adds_bos(model, pre)) or pre.joins_newlines,
-        "add_eos": _flag(metadata, "add_eos_token", default=model == "t5"),
-        "add_space_prefix": _flag(metadata, "add_space_prefix", default=model == "llama"),
-        "remove_extra_whitespaces": _flag(metadata, "remove_extra_whitespaces", default=False),
-        "lowercase": lowercase,
-        "strip_accents": _flag(metadata, "normalizer.strip_accents", default=lowercase),
-    }
     vocabulary = Vocabulary(
         model=model,
         pre_tokenizer=pre,
         tokens=tokens,
         ids=ids,
         types=types,
-        control=control,
-        user_defined=user_defined,
-        plain=plain,
-        scores=scores,
-        merges=merges or (),
+        control=changed.control,
+        user_defined=changed.user_defined,
+        plain=changed.plain,
+        scores=[float(score) for score in _per_token(metadata, "scores", len(tokens), source)],
+        merges=_merges(metadata, model, source),
         roles=roles,
-        ends=ends,
-        strips=strips,
-        charsmap=charsmap,
-        digest=hashlib.sha256(repr((settings, flags)).encode() + content).hexdigest(),
-        **flags,
+        ends=changed.ends,
+        strips=_strip_rules(metadata, ids, changed.control | changed.user_defined),
+        add_bos=_flag(metadata, "add_bos_token", default=_adds_bos(model, pre)) or pre.joins_newlines,
+        add_eos=_flag(metadata, "add_eos_token", default=model == "t5"),
+        add_space_prefix=_flag(metadata, "add_space_prefix", default=model == "llama"),
+        remove_extra_whitespaces=_flag(metadata, "remove_extra_whitespaces", default=False),
+        lowercase=lowercase,
+        strip_accents=_flag(metadata, "normalizer.strip_accents", default=lowercase),
+        charsmap=bytes(int(byte) & 0xFF for byte in metadata.numbers(f"{_KEY}precompiled_charsmap") or ()),
     )
-    return vocabulary, unknown_pre
+    return replace(vocabulary, digest=_digest(vocabulary)), unknown_pre
+
+
+def _digest(vocabulary: Vocabulary) -> str:
+    has = vocabulary
+    settings = (
+        *(has.model, has.pre_tokenizer, has.types, has.scores, sorted(has.roles.items()), has.ends),
+        *(sorted(has.strips.left), sorted(has.strips.right)),
+        *(sorted(has.control), sorted(has.user_defined), sorted(has.plain), has.charsmap, len(has.tokens)),
+    )
+    flags = (
+        *(has.add_bos, has.add_eos, has.add_space_prefix, has.remove_extra_whitespaces),
+        *(has.lowercase, has.strip_accents),
+    )
+    content = "\n".join((*has.tokens, *has.merges)).encode()
+    return hashlib.sha256(repr((settings, flags)).encode() + content).hexdigest()
 
 
 def _no_model(name: str | None, source: str) -> str:
@@ -233,6 +223,13 @@ def _no_model(name: str | None, source: str) -> str:
     )
 
 
+def _pre_tokenizer(metadata: Metadata, name: str | None) -> tuple[PreTokenizer, str | None]:
+    """The pre-tokenizer of a ``gpt2`` vocabulary, and its name if that says nothing."""
+    named = "gemma4" if name == "gemma4" else metadata.text(f"{_KEY}pre")
+    known = pre_tokenizer_named(named)
+    return (DEFAULT, named or "") if known is None else (known, None)
+
+
 def _tokens(metadata: Metadata, source: str) -> list[str]:
     tokens = metadata.texts(f"{_KEY}tokens")
     if not tokens:
@@ -240,6 +237,24 @@ def _tokens(metadata: Metadata, source: str) -> list[str]:
     if "" in tokens:
         return [token or f"[EMPTY_{token_id}]" for token_id, token in enumerate(tokens)]
     return tokens
+
+
+def _ids(tokens: Sequence[str], source: str) -> dict[str, int]:
+    ids = {token: token_id for token_id, token in enumerate(tokens)}
+    if len(ids) != len(tokens):
+        twice = next(token for token_id, token in enumerate(tokens) if ids[token] != token_id)
+        raise CorruptTokenizerError(
+            f"{source} has the token {twice!r:.80} twice, so llama.cpp refuses it too: convert the model again",
+            source=source,
+        )
+    return ids
+
+
+def _merges(metadata: Metadata, model: Model, source: str) -> Sequence[str]:
+    merges = metadata.texts(f"{_KEY}merges")
+    if model == "gpt2" and merges is None and metadata.text(f"{_KEY}pre") != "kimi-k2":
+        raise CorruptTokenizerError(f"{source} has a vocabulary of tokens, but no merges", source=source)
+    return merges or ()
 
 
 def _per_token(metadata: Metadata, name: str, count: int, source: str) -> Sequence[float]:
@@ -286,10 +301,19 @@ def _spelled_roles(ids: Mapping[str, int], roles: Mapping[str, int]) -> dict[str
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """The ids of each type as llama.cpp changes them, and those that end a generation."""
+
+    control: frozenset[int]
+    user_defined: frozenset[int]
+    plain: frozenset[int]
+    ends: tuple[int, ...]
+
+
 def _types_of_llama_cpp(
     ids: Mapping[str, int], types: Sequence[int], roles: Mapping[str, int], spelled_roles: Iterable[int]
-) -> tuple[frozenset[int], frozenset[int], frozenset[int], tuple[int, ...]]:
-    """Control, user-defined and plain ids, and those that end a generation."""
+) -> _Types:
     control = {token_id for token_id, kind in enumerate(types) if kind in (CONTROL, UNKNOWN)}
     user_defined = {token_id for token_id, kind in enumerate(types) if kind == USER_DEFINED}
     plain = set()
@@ -314,7 +338,8 @@ def _types_of_llama_cpp(
         user_defined.discard(ids["</s>"])
         plain.add(ids["</s>"])
     first = [roles[role] for role in ("eos", "eot", "eom") if role in roles and roles[role] in ends]
-    return frozenset(control), frozenset(user_defined), frozenset(plain), tuple(dict.fromkeys([*first, *sorted(ends)]))
+    ordered = tuple(dict.fromkeys([*first, *sorted(ends)]))
+    return _Types(frozenset(control), frozenset(user_defined), frozenset(plain), ordered)
 
 
 _TOLD_APART = frozenset(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends.gguf_fragments import FragmentEncoder
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -67,7 +69,7 @@ class _Rewriting(dict[int, str]):
         return f" {spelled} " if is_sign or _is_in(character, _CHINESE) else spelled
 
 
-class WordPieceEncoder:
+class WordPieceEncoder(FragmentEncoder):
     """The longest tokens that a word consists of, from its beginning; a word that doesn't is one unknown token."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:

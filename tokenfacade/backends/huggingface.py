@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import tokenizers
 
-from tokenfacade.backends.fast import Accelerated, Accelerator, is_failure
+from tokenfacade.backends.fast import Accelerated, Accelerator
 from tokenfacade.backends.huggingface_added import tokens_to_add
 from tokenfacade.backends.huggingface_classes import vocabulary_class
 from tokenfacade.backends.huggingface_cuts import cut_points
-from tokenfacade.backends.huggingface_fast import HuggingFacePlan, literal_twin
+from tokenfacade.backends.huggingface_fast import HuggingFacePlan
+from tokenfacade.backends.huggingface_files import copied, load_raw
 from tokenfacade.backends.huggingface_long import IN_PARTS_CHARACTERS, encoded, ids_in_parts, take_ids
 from tokenfacade.backends.huggingface_names import names_of_class
 from tokenfacade.backends.huggingface_parts import encode_parts
 from tokenfacade.backends.huggingface_pieces import pieces_of, read_chain
+from tokenfacade.backends.huggingface_twins import literal_twin, state
+from tokenfacade.backends.panics import is_failure
 from tokenfacade.chat.discovery import find_chat_templates
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
-from tokenfacade.errors import (
-    ConfigurationError,
-    CorruptTokenizerError,
-    DecodeError,
-    EncodeError,
-    LoadError,
-    TokenizerNotFoundError,
-    UnsupportedFormatError,
-)
+from tokenfacade.errors import DecodeError, EncodeError, TokenizerNotFoundError
 from tokenfacade.lazy import cached_property
-from tokenfacade.model_config import ModelConfig, read_json, read_model_config
+from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
 
 if TYPE_CHECKING:
@@ -82,10 +76,37 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
         chat_template: ChatTemplateSource | None = None,
         engine: EngineChoice = "auto",
     ) -> None:
-        self._set_up(_copy(tokenizer), ModelConfig(), None)
+        self._set_up(copied(tokenizer), ModelConfig(), None)
         self._accelerate(engine)
         if chat_template is not None:
             self.chat_templates = self.chat_templates.replaced(chat_template).checked()
+
+    @classmethod
+    def adopting(
+        cls, tokenizer: tokenizers.Tokenizer, *, source: str | None = None, engine: EngineChoice = "auto"
+    ) -> HuggingFaceTokenizer:
+        """Take a tokenizer over as it is: copying one of 128,000 tokens takes half a second, and blocks other threads.
+
+        Give it away and don't touch it again: it is changed here, and threads use it.
+
+        Args:
+            tokenizer: A tokenizer that could be saved and loaded again with the same ids.
+            source: What `source`, the log and errors should say; to be pickled by it, `create_tokenizer` must take it.
+            engine: As for `create_tokenizer`.
+
+        Raises:
+            ConfigurationError: The `engine` can't be had.
+
+        Example:
+            >>> import tokenizers
+            >>> raw = tokenizers.Tokenizer(tokenizers.models.WordLevel({"hello": 0, "?": 1}, unk_token="?"))
+            >>> HuggingFaceTokenizer.adopting(raw, source="my words", engine="reference")
+            <HuggingFaceTokenizer 'my words'>
+        """
+        made = cls.__new__(cls)
+        made._set_up(tokenizer, ModelConfig(), source)
+        made._accelerate(engine)
+        return made
 
     @classmethod
     def from_file(
@@ -130,7 +151,7 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
         tokenizer = cls.__new__(cls)
         source = source or str(path.absolute())
         if os.path.isfile(file):
-            tokenizer._set_up(_load(file), config, source)
+            tokenizer._set_up(load_raw(file), config, source)
             config = config.with_names(names_of_class(config, tokenizer._raw))
         else:
             vocabulary = vocabulary_class(folder, config)
@@ -230,7 +251,8 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
 
     def token_offsets(self, encoding: Encoding) -> list[Span]:
         raw = self._raw if encoding.parse_special_tokens else self._literal
-        offsets: list[Span] = raw.encode(encoding.text, add_special_tokens=encoding.add_special_tokens).offsets
+        added = encoding.add_special_tokens
+        offsets: list[Span] = encoded(raw, encoding.text, add_special_tokens=added, with_offsets=True).offsets
         return offsets
 
     def cut_points(self) -> frozenset[str]:
@@ -243,7 +265,7 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
     def encode_placed(self, text: str) -> Encoding:
         # Both in one go; `encode` leaves offsets for later, which takes encoding again.
         try:
-            found = self._raw.encode(text, add_special_tokens=False)
+            found = encoded(self._raw, text, add_special_tokens=False, with_offsets=True)
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -295,8 +317,7 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
             return None
 
     def pieces(self, *, skip_special_tokens: bool) -> Pieces | None:
-        decoder = self._raw.decoder
-        chain = read_chain(json.loads(decoder.__getstate__()) if decoder is not None else None)
+        chain = read_chain(state(self._raw.decoder))
         if chain is None:
             return None
         return pieces_of(chain, self._decoded_token, frozenset(self._special.ids if skip_special_tokens else ()))
@@ -332,57 +353,15 @@ class HuggingFaceTokenizer(Accelerated, Tokenizer):
         return literal_twin(self._raw, self._added)
 
     def __reduce__(self) -> tuple[object, ...]:
-        engine = self._accelerator.choice
         if self._source is None:
-            return _from_json, (self._raw.to_str(), engine)
-        return super().__reduce__() if engine == "auto" else (*super().__reduce__(), engine)
-
-    def __setstate__(self, engine: EngineChoice) -> None:
-        self._accelerate(engine)
+            return _from_json, (self._raw.to_str(), self._accelerator.choice)
+        return super().__reduce__()
 
 
 def _from_json(text: str, engine: EngineChoice) -> HuggingFaceTokenizer:
     return HuggingFaceTokenizer(tokenizers.Tokenizer.from_str(text), engine=engine)
 
 
-def _copy(raw: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    try:
-        copy = tokenizers.Tokenizer.from_str(raw.to_str())
-    except Exception as error:
-        raise ConfigurationError(
-            f"HuggingFaceTokenizer takes a tokenizers.Tokenizer that can be saved (the backend_tokenizer of one from "
-            f"transformers), not this {type(raw).__name__}: {error}"
-        ) from error
-    if copy.get_added_tokens_decoder() != raw.get_added_tokens_decoder():
-        raise ConfigurationError("the added tokens of this tokenizer have ids that they lose when it is saved")
-    return copy
-
-
 def _refuse(text: object, error: BaseException) -> NoReturn:
     shown = text if isinstance(text, str) and len(text) < 40 else f"{str(text)[:40]}…"
     raise EncodeError(f"the tokenizer refuses {shown!r}: {error}") from error
-
-
-def _load(file: Path) -> tokenizers.Tokenizer:
-    if file.stat().st_size == 0:
-        raise CorruptTokenizerError(f"{file} is empty: fetch it again", source=str(file))
-    try:
-        return tokenizers.Tokenizer.from_file(str(file))
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        raise _load_error(file, error) from error
-
-
-def _load_error(file: Path, error: BaseException) -> LoadError:
-    content = read_json(file)
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
-        return UnsupportedFormatError(
-            f"{file} is JSON, but no tokenizer.json: it has no model. A bare vocabulary is loaded by its folder",
-            source=str(file),
-        )
-    return CorruptTokenizerError(
-        f"{file} can't be read as a tokenizer.json ({error}); it may be damaged, or made for a newer version of "
-        f"tokenizers than {tokenizers.__version__}",
-        source=str(file),
-    )

@@ -9,9 +9,9 @@ https://github.com/huggingface/tokenizers/blob/v0.23.1/tokenizers/src/tokenizer/
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from tokenfacade.backends.huggingface_twins import state
 from tokenfacade.cut_points import safe_cut_points, undisturbed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def cut_points(raw: tokenizers.Tokenizer) -> frozenset[str]:
     """The added tokens that are found wherever they stand, and don't look at what is before them."""
-    if _is_random(raw.model) or not _only_adds_around(_state(raw.post_processor)):
+    if _is_random(raw.model) or not _only_adds_around(state(raw.post_processor)):
         return frozenset()
     added = raw.get_added_tokens_decoder().values()
     looks_at_neighbours = any(token.single_word for token in added)
@@ -32,7 +32,7 @@ def cut_points(raw: tokenizers.Tokenizer) -> frozenset[str]:
     }
     first = {token.content for token in added if not token.normalized}
     cuts = safe_cut_points(first, first & candidates)
-    if not _changes_nothing(_state(raw.normalizer)):
+    if not _changes_nothing(state(raw.normalizer)):
         return cuts
     later = {token.content for token in added if token.normalized}
     return cuts | _found_later(first, later, later & candidates, cuts)
@@ -71,18 +71,14 @@ def _is_random(model: Any) -> bool:
     return any(getattr(model, option, None) for option in ("dropout", "alpha", "nbest_size"))
 
 
-def _only_adds_around(state: Any) -> bool:
+def _only_adds_around(part: Any) -> bool:
     """Whether a post-processor does no more than to put the same tokens around every text."""
-    if state is None:
+    if part is None:
         return True
-    kind = state["type"]
+    kind = part["type"]
     if kind == "Sequence":
-        return all(map(_only_adds_around, state["processors"]))
+        return all(map(_only_adds_around, part["processors"]))
     if kind == "TemplateProcessing":
-        sequences = [part["Sequence"]["id"] for part in state["single"] if "Sequence" in part]
+        sequences = [step["Sequence"]["id"] for step in part["single"] if "Sequence" in step]
         return sequences == ["A"]
     return kind in ("ByteLevel", "BertProcessing", "RobertaProcessing")
-
-
-def _state(component: Any) -> Any:
-    return None if component is None else json.loads(component.__getstate__())

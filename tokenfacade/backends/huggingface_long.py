@@ -21,11 +21,14 @@ IN_PARTS_CHARACTERS = 1_000_000
 """From here on ids come in parts."""
 
 
-def encoded(raw: tokenizers.Tokenizer, text: str, *, add_special_tokens: bool) -> tokenizers.Encoding:
-    """What the library gives for a text; `encode` keeps the interpreter's lock all the time, the batch call doesn't."""
-    # The batch call would take a pair for a text.
+def encoded(
+    raw: tokenizers.Tokenizer, text: str, *, add_special_tokens: bool, with_offsets: bool = False
+) -> tokenizers.Encoding:
+    """What the library gives for a text; `encode` keeps the interpreter's lock all the time, a batch call doesn't."""
+    # A batch call would take a pair for a text.
     if isinstance(text, str) and len(text) > SHORT_CHARACTERS:
-        return raw.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0]
+        encode_batch = raw.encode_batch if with_offsets else raw.encode_batch_fast
+        return encode_batch([text], add_special_tokens=add_special_tokens)[0]
     return raw.encode(text, add_special_tokens=add_special_tokens)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import tokenizers
 
+from tokenfacade.backends.huggingface_twins import bare_twin
+
 if TYPE_CHECKING:
     from tokenfacade.encoding import Span
 
@@ -24,15 +26,6 @@ _PRIVATE = range(0xF0000, 0x10FFFE)
 """Two planes of characters that no standard will ever give a meaning."""
 
 _BORDER = -1
-
-
-def bare_twin(raw: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    """A tokenizer that shares the model and the pipeline, without added tokens."""
-    twin = tokenizers.Tokenizer(raw.model)
-    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
-        if getattr(raw, part) is not None:
-            setattr(twin, part, getattr(raw, part))
-    return twin
 
 
 def encode_parts(raw: tokenizers.Tokenizer, parts: Sequence[Part]) -> tuple[list[int], list[Span]] | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -17,12 +15,14 @@ from tokenfacade.backends.sentencepiece_model import write_model
 from tokenfacade.backends.sentencepiece_parsing import Parser
 from tokenfacade.backends.sentencepiece_pieces import DecodingTable
 from tokenfacade.chat.discovery import find_chat_templates
+from tokenfacade.cut_points import safe_cut_points
 from tokenfacade.decoding.transducer import checked_id, checked_ids, listed
 from tokenfacade.encoding import Encoding, SpecialTokens
 from tokenfacade.errors import ConfigurationError, EncodeError
 from tokenfacade.lazy import cached_property
 from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
+from tokenfacade.threads import map_in_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -176,20 +176,23 @@ class SentencePieceTokenizer(Tokenizer):
         self._eos_token_ids = rules.config.eos_token_ids(self._ids.get)
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
-        # The library takes bytes and lists as well.
-        if type(text) is not str:
-            text = checked_text(text)
-        try:
-            ids = self._parser.ids(text) if parse_special_tokens else self._library.encode(text)
-        except Exception as error:
-            if (mended := checked_text(text)) is text:
-                raise EncodeError(f"{self!r} can't encode a text of {len(text)} characters: {error}") from error
-            return self.encode(mended, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens)
+        ids = self._text_ids(text, parsed=parse_special_tokens)
         if add_special_tokens:
             ids = [*self._rules.before, *ids, *self._rules.after]
         return Encoding(
             ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
+
+    def _text_ids(self, text: str, *, parsed: bool) -> list[int]:
+        # The library takes bytes and lists as well.
+        if type(text) is not str:
+            text = checked_text(text)
+        try:
+            return self._parser.ids(text) if parsed else self._library.encode(text)
+        except Exception as error:
+            if (mended := checked_text(text)) is text:
+                raise EncodeError(f"{self!r} can't encode a text of {len(text)} characters: {error}") from error
+            return self._text_ids(mended, parsed=parsed)
 
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
@@ -198,8 +201,21 @@ class SentencePieceTokenizer(Tokenizer):
         texts = checked_texts(texts)
         if sum(map(len, texts)) < PARALLEL_CHARACTERS:
             return list(map(encode, texts))
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(encode, texts))
+        return map_in_pool(encode, texts)
+
+    def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
+        around = sum(self.added_around()) if add_special_tokens else 0
+        return len(self._text_ids(text, parsed=parse_special_tokens)) + around
+
+    def cut_points(self) -> frozenset[str]:
+        # Each stretch between added tokens is encoded apart; with a prefix of the config's it matters what precedes it.
+        tokens = self._rules.added.values()
+        if self._rules.prefix != "library" or any(token.single_word for token in tokens):
+            return frozenset()
+        # A token with `rstrip` takes white space from what follows, and none begins with it; one with `lstrip` would
+        # take it from what precedes.
+        candidates = [token.content for token in tokens if not token.lstrip and not token.content[:1].isspace()]
+        return safe_cut_points((token.content for token in tokens), candidates)
 
     def token_offsets(self, encoding: Encoding) -> list[Span]:
         text = encoding.text

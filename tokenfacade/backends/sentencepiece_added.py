@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tokenfacade.spellings import common_beginning, longest_first_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 16
 """Characters that are searched at a time: a search holds the interpreter's lock from its beginning to its end."""
-
-_Branches = dict[str, "_Branches"]
 
 
 @dataclass(slots=True)
@@ -31,7 +30,7 @@ class AddedTokens:
 
     The rules are those of `PreTrainedTokenizer.tokenize` in transformers: the leftmost, of those the longest; then
     `lstrip` and `rstrip` take white space from what is beside, and a `single_word` that touches a word goes back to the
-    text. (Its trie is a regular expression here.)
+    text. (Its trie is a regular expression here, which finds a token also where a longer one began and ended too soon.)
 
     Args:
         tokens: The flags of each token.
@@ -39,7 +38,7 @@ class AddedTokens:
 
     def __init__(self, tokens: Iterable[AddedTokenConfig]) -> None:
         self._tokens = {token.content: token for token in tokens}
-        self._pattern = _pattern_of(self._tokens)
+        self._pattern = longest_first_pattern(self._tokens)
         self._longest = max(map(len, self._tokens), default=0)
         self._has_flags = any(token.lstrip or token.rstrip or token.single_word for token in self._tokens.values())
         # They begin alike ("<"): a text without that beginning has none, and is spared the search.
@@ -97,41 +96,3 @@ def _with_flags(parts: list[Part], tokens: Mapping[str, AddedTokenConfig]) -> li
     for part in parts:
         part.is_token = part.text in tokens
     return [part for part in parts if part.text]
-
-
-def common_beginning(tokens: Iterable[str]) -> str:
-    """What all of some texts begin with."""
-    some = list(tokens)
-    first, last = min(some, default=""), max(some, default="")
-    length = next((n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    return first[:length]
-
-
-def _pattern_of(tokens: Iterable[str]) -> re.Pattern[str]:
-    """One that prefers the longest, and looks at each character once however many tokens there are."""
-    longest_first = sorted(tokens, key=len, reverse=True)
-    root: _Branches = {}
-    for token in longest_first:
-        node = root
-        for character in (*token, ""):
-            node = node.setdefault(character, {})
-    try:
-        return re.compile(_alternatives(root) if root else r"(?!)")
-    except (RecursionError, OverflowError):  # a chain of thousands of tokens, each longer by one
-        return re.compile("|".join(map(re.escape, longest_first)))
-
-
-def _alternatives(node: _Branches) -> str:
-    """The ends of tokens below a node of their tree, the empty end last."""
-    written = []
-    for character, below in node.items():
-        if character:
-            prefix = re.escape(character)
-            while len(below) == 1 and "" not in below:
-                [(character, below)] = below.items()
-                prefix += re.escape(character)
-            written.append(prefix + ("" if below.keys() == {""} else _alternatives(below)))
-    options = "|".join(written)
-    if "" in node:
-        return f"(?:{options})?"
-    return options if len(written) == 1 else f"(?:{options})"

@@ -28,14 +28,16 @@ def find_model_file(path: Path) -> Path:
         raise TokenizerNotFoundError(f"there is no file {path}", source=str(path))
     if os.path.isfile(path / "tokenizer.model"):
         return path / "tokenizer.model"
-    found = [file for file in sorted(path.glob("*.model")) if file.is_file() and detect_format(file) == "sentencepiece"]
+    named = [file for file in sorted(path.glob("*.model")) if file.is_file()]
+    # Without any the rest is returned, for the error that says what it is.
+    found = [file for file in named if detect_format(file) == "sentencepiece"] or named
     if not found:
         raise TokenizerNotFoundError(
             f"there is no tokenizer.model, nor another SentencePiece model, in {path}", source=str(path)
         )
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
-        raise ConfigurationError(f"{path} holds several SentencePiece models ({names}): pass the path of one")
+        raise ConfigurationError(f"{path} holds several models ({names}): pass the path of one")
     return found[0]
 
 

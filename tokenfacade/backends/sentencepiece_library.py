@@ -126,12 +126,13 @@ def _encode_whole(text: str, processor: sentencepiece.SentencePieceProcessor) ->
     """The ids as the library's arrays for numpy hold them, listed a part at a time: to list a million at once holds
     the interpreter's lock for 30 ms."""
     encode = getattr(getattr(processor, "_processor", None), "_EncodeAsBuffer", None)
-    if encode is None:
-        ids: list[int] = processor.encode(text)
-        return ids
     no_sampling = False, -1, 0.1
     no_bos_no_eos_no_reverse = False, False, False
-    found = memoryview(encode(text, *no_sampling, *no_bos_no_eos_no_reverse))
+    try:
+        found = memoryview(encode(text, *no_sampling, *no_bos_no_eos_no_reverse))  # type: ignore[misc]
+    except TypeError:  # it is private: another release may lack it, or want other arguments
+        listed: list[int] = processor.encode(text)
+        return listed
     ids = []
     for start in range(0, len(found), LISTED):
         ids += found[start : start + LISTED].tolist()

@@ -151,9 +151,12 @@ class TekkenTokenizer(Accelerated, Tokenizer):
         ]
 
     def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
+        before = len(self._before) if add_special_tokens else 0
         found = self._accelerator.encode(text, add_special_tokens=False, parse_special_tokens=parse_special_tokens)
-        ids = self._reference_ids(text, parse_special_tokens=parse_special_tokens) if found is None else found
-        return len(ids) + (len(self._before) if add_special_tokens else 0)
+        if found is not None:
+            return len(found) + before
+        parsed = parse_special_tokens and self._may_hold_special(text)
+        return self._byte_pairs.count_tokens(text, parse_special_tokens=parsed) + before
 
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
         ids = listed(token_ids)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends import fast_gate
 from tokenfacade.backends.fast_build import from_ranks
-from tokenfacade.backends.fast_gate import KNOWN_SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +23,9 @@ class TekkenPlan:
         self._reference = reference
 
     def objection(self) -> str | None:
-        if self._vocabulary.pattern != KNOWN_SPLITS["Tekken"]:
+        if self._vocabulary.pattern != fast_gate.KNOWN_SPLITS["Tekken"]:
             return "its pattern is none of the known ones"
-        if any(after.startswith(before) for before, after in pairwise(sorted(self._vocabulary.special_tokens))):
-            return "one of its special tokens begins with another"
-        return None
+        return fast_gate.to_special_tokens(self._vocabulary.special_tokens)
 
     def build(self) -> FastTokenizer:
         special, ids = self._vocabulary.special_tokens, self._vocabulary.ids

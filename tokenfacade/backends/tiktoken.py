@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +18,8 @@ from tokenfacade.backends.tiktoken_files import (
     make_encoding,
     read_ranks,
 )
-from tokenfacade.backends.tiktoken_long import long_text_ids
 from tokenfacade.backends.tiktoken_names import encoding_name_of, load_encoding
-from tokenfacade.backends.tiktoken_refused import encode_by_pieces, is_refusal
+from tokenfacade.backends.tiktoken_reference import TiktokenReference
 from tokenfacade.chat.discovery import find_chat_templates
 from tokenfacade.cut_points import safe_cut_points
 from tokenfacade.decoding.pieces import Pieces, byte_alphabet
@@ -32,7 +29,6 @@ from tokenfacade.errors import ConfigurationError, TokenizerNotFoundError
 from tokenfacade.lazy import cached_property
 from tokenfacade.model_config import ModelConfig, read_model_config
 from tokenfacade.protocols import Tokenizer, checked_text, checked_texts
-from tokenfacade.threads import SHORT_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
     from tokenfacade.engine import EngineChoice
 
 NO_SPECIAL: frozenset[str] = frozenset()
-PARALLEL_CHARACTERS = 100_000
-"""A batch of fewer is encoded sooner than threads would start."""
 
 
 class TiktokenTokenizer(Accelerated, Tokenizer):
@@ -226,15 +220,13 @@ class TiktokenTokenizer(Accelerated, Tokenizer):
         self, encoding: tiktoken.Encoding, config: ModelConfig, source: str | None, plain: Collection[str] = NO_SPECIAL
     ) -> None:
         self._encoding = encoding
+        self._reference = TiktokenReference(encoding)
         self._source = source
         self._recipe: tuple[object, ...] | None = None
         self._added = dict(sorted(encoding._special_tokens.items(), key=lambda item: item[1]))
         self._added_ids = frozenset(self._added.values())
         if not {self._bytes_of(token_id) for token_id in self._added_ids} <= {name.encode() for name in self._added}:
             raise ConfigurationError(f"special tokens of {encoding!r} have ids that are ranks already")
-        # Special tokens begin alike ("<|"): a text without that beginning has none, and is spared the search.
-        self._parsed = frozenset(self._added)
-        self._marker = _common_beginning(self._added)
         self._special = config.special_tokens({name: n for name, n in self._added.items() if name not in plain})
         self._special_ids = frozenset(self._special.ids.values())
         self._eos_token_ids = config.eos_token_ids(self._added.get)
@@ -248,27 +240,12 @@ class TiktokenTokenizer(Accelerated, Tokenizer):
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
         found = self._accelerator.encode(text, add_special_tokens=False, parse_special_tokens=parse_special_tokens)
-        ids = self._reference_ids(text, parse_special_tokens=parse_special_tokens) if found is None else found.ids
+        ids = self._reference.ids(text, parse_special_tokens=parse_special_tokens) if found is None else found.ids
         if add_special_tokens:
             ids = [*self._before, *ids, *self._after]
         return Encoding(
             ids, text, self, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
-
-    def _reference_ids(self, text: str, *, parse_special_tokens: bool) -> list[int]:
-        try:
-            allowed = self._parsed if parse_special_tokens and self._marker in text else NO_SPECIAL
-            # Not encode_ordinary, which panics (BaseException) where this raises ValueError.
-            if len(text) > SHORT_CHARACTERS:
-                return long_text_ids(self._encoding, text, allowed)
-            return self._encoding.encode(text, allowed_special=allowed, disallowed_special=())
-        except BaseException as error:
-            if not is_refusal(error):
-                raise
-            return self._encode_by_pieces(checked_text(text), parse_special_tokens=parse_special_tokens)
-
-    def _encode_by_pieces(self, text: str, *, parse_special_tokens: bool) -> list[int]:
-        return encode_by_pieces(self._encoding, text, self._added if parse_special_tokens else {})
 
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
@@ -276,7 +253,7 @@ class TiktokenTokenizer(Accelerated, Tokenizer):
         added, parsed = add_special_tokens, parse_special_tokens
         texts = checked_texts(texts)
         found = self._accelerator.encode_batch(texts, add_special_tokens=False, parse_special_tokens=parsed)
-        batch = self._reference_batch(texts, parse_special_tokens=parsed) if found is None else [e.ids for e in found]
+        batch = self._reference.batch(texts, parse_special_tokens=parsed) if found is None else [e.ids for e in found]
         if added:
             batch = [[*self._before, *ids, *self._after] for ids in batch]
         return [
@@ -284,17 +261,12 @@ class TiktokenTokenizer(Accelerated, Tokenizer):
             for ids, text in zip(batch, texts, strict=True)
         ]
 
-    def _reference_batch(self, texts: Sequence[str], *, parse_special_tokens: bool) -> list[list[int]]:
-        encode = partial(self._reference_ids, parse_special_tokens=parse_special_tokens)
-        if sum(map(len, texts)) < PARALLEL_CHARACTERS:
-            return list(map(encode, texts))
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(encode, texts))
-
     def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
+        around = len(self._before) + len(self._after) if add_special_tokens else 0
         found = self._accelerator.encode(text, add_special_tokens=False, parse_special_tokens=parse_special_tokens)
-        ids = self._reference_ids(text, parse_special_tokens=parse_special_tokens) if found is None else found
-        return len(ids) + (len(self._before) + len(self._after) if add_special_tokens else 0)
+        if found is not None:
+            return len(found) + around
+        return self._reference.count(text, parse_special_tokens=parse_special_tokens) + around
 
     def decode(self, token_ids: Iterable[int], *, skip_special_tokens: bool = True) -> str:
         ids = listed(token_ids)
@@ -386,16 +358,6 @@ class TiktokenTokenizer(Accelerated, Tokenizer):
     def __reduce__(self) -> tuple[object, ...]:
         if self._recipe is not None:
             return self._recipe
-        engine = self._accelerator.choice
         if self._source is None:
-            return partial(TiktokenTokenizer, engine=engine), (self._encoding,)
-        return super().__reduce__() if engine == "auto" else (*super().__reduce__(), engine)
-
-    def __setstate__(self, engine: EngineChoice) -> None:
-        self._accelerate(engine)
-
-
-def _common_beginning(tokens: Iterable[str]) -> str:
-    first, last = min(tokens, default=""), max(tokens, default="")
-    length = next((n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
-    return first[:length]
+            return partial(TiktokenTokenizer, engine=self._accelerator.choice), (self._encoding,)
+        return super().__reduce__()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends import fast_gate
 from tokenfacade.backends.fast_build import from_ranks
 from tokenfacade.backends.tiktoken_families import FAMILIES
 
@@ -26,10 +26,7 @@ class TiktokenPlan:
             return "its pattern is none of the known ones"
         if sorted(ranks) != list(range(len(ranks))):
             return "its ranks have gaps"
-        if any(after.startswith(before) for before, after in pairwise(sorted(self._encoding._special_tokens))):
-            # The library looks for the first of them in an order of its own, the engine for the longest.
-            return "one of its special tokens begins with another"
-        return None
+        return fast_gate.to_special_tokens(self._encoding._special_tokens)
 
     def build(self) -> FastTokenizer:
         encoding = self._encoding

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokenfacade.backends.panics import is_failure
 from tokenfacade.errors import EncodeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import tiktoken
-
-
-def is_refusal(error: BaseException) -> bool:
-    """Whether tiktoken couldn't: its panics are no `Exception`, and their class can't be imported."""
-    return isinstance(error, TypeError | ValueError | KeyError) or type(error).__name__ == "PanicException"
 
 
 def encode_by_pieces(encoding: tiktoken.Encoding, text: str, special_tokens: Mapping[str, int]) -> list[int]:
@@ -54,6 +50,6 @@ def _encode_piece(encoding: tiktoken.Encoding, piece: str) -> list[int]:
     try:
         return encoding._encode_single_piece(piece)
     except BaseException as error:
-        if not is_refusal(error):
+        if not is_failure(error):
             raise
         raise EncodeError(f"{encoding!r} can't encode {piece[:40]!r}: {error}") from None

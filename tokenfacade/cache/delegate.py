@@ -127,6 +127,9 @@ class DelegatingTokenizer(Tokenizer):
     def engine(self) -> Engine:
         return self._tokenizer.engine
 
+    def wait_for_engine(self, *, timeout: float | None = None) -> Engine:
+        return self._tokenizer.wait_for_engine(timeout=timeout)
+
     @property
     def vocabulary_fingerprint(self) -> str:
         return self._tokenizer.vocabulary_fingerprint

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from array import array
 from collections import OrderedDict
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import RLock
+from typing import TYPE_CHECKING
 
-from tokenfacade.errors import EncodeError
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-Key = tuple[bytes, bool, bool, str]
-"""A text as UTF-8, the two flags of `encode`, and the vocabulary."""
+    from tokenfacade.cache.ids import Ids, SharedIds
 
-ID_BYTES = 4
+ID_BYTES = 8
 
 LARGEST_SHARE = 8
 """An entry may take this part of the budget at most, so that one text never pushes out all others."""
@@ -30,7 +29,8 @@ class LevelStatistics:
         hits: Look-ups that found their text.
         misses: Look-ups that didn't.
         entries: Texts that it holds.
-        bytes: What they take, with their ids and all that is kept around them.
+        bytes: What they take, with their ids and all that is kept around them. The integers that ids share count in
+            the level with the larger budget.
         evictions: Texts that had to go because the budget was spent.
         tokens_reused: Tokens that hits gave.
     """
@@ -59,15 +59,16 @@ class Level:
 
     Args:
         budget: The most bytes that it may take; 0 keeps nothing.
+        shared: Integers that count in this budget; whoever adds to them calls `trim`.
     """
 
-    # UTF-8 and packed ids: a `str` takes up to 4 bytes a character, and grows when an engine asks for its UTF-8. Ids
-    # as a tuple take 40 bytes each, packed 4, and all but the small ones are objects of their own; 32,000 come out as
-    # a list in 0.32 ms, where copying a tuple takes 0.05 ms and encoding them 80 ms.
+    # Keys are UTF-8: a `str` takes up to 4 bytes a character, and grows when an engine asks for its UTF-8. What tells
+    # texts of other flags apart is in the bytes too, which know their hash, where a tuple works it out each time.
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, shared: SharedIds | None = None) -> None:
         self._budget = budget
-        self._entries: OrderedDict[Key, bytes] = OrderedDict()
+        self._shared = shared
+        self._entries: OrderedDict[bytes, Ids] = OrderedDict()
         self._entry_bytes = 0
         self._hits = self._misses = self._evictions = self._tokens_reused = 0
         self._process = os.getpid()
@@ -78,34 +79,34 @@ class Level:
         """Whether it keeps anything."""
         return self._budget > 0
 
-    def get(self, key: Key) -> bytes | None:
-        """The packed ids of a text, which thereby is the one used last."""
-        if not self._budget:
-            return None
-        with self._lock():
-            ids = self._entries.get(key)
-            if ids is None:
-                self._misses += 1
-                return None
-            self._use(key, ids)
-            return ids
+    def get(self, key: bytes) -> Ids | None:
+        """The ids of a text, which thereby is the one used last."""
+        return self.get_each([key])[0]
 
-    def get_all(self, keys: Iterable[Key]) -> list[bytes] | None:
-        """The packed ids of several texts; if one is missing, None, and nothing is counted."""
+    def get_each(self, keys: Sequence[bytes]) -> list[Ids | None]:
+        """The ids of several texts, None for each that is missing."""
+        if not self._budget:
+            return [None] * len(keys)
         with self._lock():
-            found: list[bytes] = []
-            keys = list(keys)
-            for key in keys:
-                ids = self._entries.get(key)
-                if ids is None:
-                    return None
-                found.append(ids)
-            for key, ids in zip(keys, found, strict=True):
-                self._use(key, ids)
+            found = list(map(self._entries.get, keys))
+            self._use(keys, found)
             return found
 
-    def put(self, key: Key, ids: bytes) -> None:
-        """Keep the packed ids of a text, unless they are too many."""
+    def get_all(self, keys: Sequence[bytes]) -> list[Ids] | None:
+        """The ids of several texts; if one is missing, None, and nothing is counted."""
+        with self._lock():
+            found = [ids for ids in map(self._entries.get, keys) if ids is not None]
+            if len(found) < len(keys):
+                return None
+            self._use(keys, found)
+            return found
+
+    def has_room(self, key: bytes, tokens: int) -> bool:
+        """Whether a text of so many tokens may be kept."""
+        return len(key) + tokens * ID_BYTES <= self._budget // LARGEST_SHARE
+
+    def put(self, key: bytes, ids: Ids) -> None:
+        """Keep the ids of a text, unless they are too many."""
         size = _size(key, ids)
         if size > self._budget // LARGEST_SHARE:
             return
@@ -114,6 +115,13 @@ class Level:
                 return
             self._entries[key] = ids
             self._entry_bytes += size
+            self.trim()
+
+    def trim(self) -> None:
+        """Drop texts until all is within the budget again, after the shared integers became more."""
+        with self._lock():
+            if self._bytes <= self._budget:
+                return
             while self._entries and self._bytes > self._budget:
                 self._entry_bytes -= _size(*self._entries.popitem(last=False))
                 self._evictions += 1
@@ -133,19 +141,28 @@ class Level:
                 hits=self._hits,
                 misses=self._misses,
                 entries=len(self._entries),
-                bytes=self._bytes if self._entries else 0,
+                bytes=self._bytes,
                 evictions=self._evictions,
                 tokens_reused=self._tokens_reused,
             )
 
     @property
     def _bytes(self) -> int:
-        return self._entry_bytes + sys.getsizeof(self._entries)
+        shared = self._shared.bytes if self._shared else 0
+        return shared + (self._entry_bytes + sys.getsizeof(self._entries) if self._entries else 0)
 
-    def _use(self, key: Key, ids: bytes) -> None:
-        self._entries.move_to_end(key)
-        self._hits += 1
-        self._tokens_reused += len(ids) // ID_BYTES
+    def _use(self, keys: Sequence[bytes], found: Sequence[Ids | None]) -> None:
+        """Count look-ups, and make what they found what was used last."""
+        for key, ids in zip(keys, found, strict=True):
+            if ids is None:
+                self._misses += 1
+                continue
+            self._hits += 1
+            self._tokens_reused += len(ids)
+            try:
+                self._entries.move_to_end(key)
+            except KeyError:  # a finalizer that encodes has pushed it out just now
+                continue
 
     def _forget(self) -> None:
         self._entries = OrderedDict()  # a cleared one would keep its table
@@ -166,27 +183,6 @@ class Level:
         return lock
 
 
-def packed(ids: list[int]) -> bytes:
-    """Ids of 4 bytes each.
-
-    Raises:
-        EncodeError: One doesn't fit.
-
-    Example:
-        >>> unpacked(packed([1, 70000]))
-        [1, 70000]
-    """
-    try:
-        return array("I", ids).tobytes()
-    except OverflowError:
-        raise EncodeError("a cache keeps ids of 32 bits, and this tokenizer gives others") from None
-
-
-def unpacked(ids: bytes) -> list[int]:
-    """A new list of ids that `packed` packed."""
-    return array("I", ids).tolist()
-
-
-def _size(key: Key, ids: bytes) -> int:
+def _size(key: bytes, ids: Ids) -> int:
     """The bytes of an entry beside its place in the table."""
-    return sys.getsizeof(key) + sys.getsizeof(key[0]) + sys.getsizeof(ids)
+    return sys.getsizeof(key) + sys.getsizeof(ids)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from itertools import chain, islice
 
 from tokenfacade.cache.delegate import DelegatingTokenizer
-from tokenfacade.cache.level import ID_BYTES, CacheStatistics, Level, packed, unpacked
+from tokenfacade.cache.ids import SharedIds
+from tokenfacade.cache.level import CacheStatistics, Level
 from tokenfacade.cache.segments import SHORTEST, SegmentCutter
 from tokenfacade.encoding import Encoding
 from tokenfacade.errors import ConfigurationError
 from tokenfacade.lazy import cached_property
 from tokenfacade.protocols import Tokenizer, checked_texts
-
-if TYPE_CHECKING:
-    from tokenfacade.cache.level import Key
+from tokenfacade.threads import HUGE_CHARACTERS, count_characters
 
 MEBIBYTE = 2**20
+
+SHARED_PART = 4
+"""The integers that ids share may take this part of the larger budget at most, in which they count."""
 
 MOST_TRIED = 8
 """Tokens that are tried for one that the post-processor doesn't add."""
@@ -28,10 +30,12 @@ class CacheConfig:
     """What a `CachedTokenizer` may take, in bytes of memory with all that is kept around texts and ids; 0 switches a
     level off.
 
-    An entry of more than an eighth of its level's budget isn't kept.
+    An entry of more than an eighth of its level's budget isn't kept. What ids have in common, some 70 bytes for each
+    different one, counts in the larger budget and takes a quarter of it at most; ids beyond that are packed: half the
+    size, and slower to give.
 
     Attributes:
-        text_bytes: For whole texts: a 32,000-token prompt takes about 250 kB.
+        text_bytes: For whole texts: a 32,000-token prompt takes about 350 kB, 8 bytes for each token beside its UTF-8.
         segment_bytes: For the segments that texts with special tokens have in common.
 
     Raises:
@@ -85,9 +89,12 @@ class CachedTokenizer(DelegatingTokenizer):
             raise ConfigurationError(f"the config of a CachedTokenizer is a CacheConfig, not {config!r}")
         self._tokenizer = _checked(tokenizer)
         self._config = config
-        self._vocabulary = ""
-        self._texts = Level(config.text_bytes)
-        self._segments = Level(config.segment_bytes)
+        self._vocabulary = b""
+        are_texts_larger = config.text_bytes >= config.segment_bytes
+        self._shared = SharedIds(max(config.text_bytes, config.segment_bytes) // SHARED_PART)
+        self._texts = Level(config.text_bytes, self._shared if are_texts_larger else None)
+        self._segments = Level(config.segment_bytes, None if are_texts_larger else self._shared)
+        self._larger = self._texts if are_texts_larger else self._segments
 
     def sharing(self, tokenizer: Tokenizer) -> CachedTokenizer:
         """Another tokenizer behind the same cache, so that both live within one budget.
@@ -108,8 +115,9 @@ class CachedTokenizer(DelegatingTokenizer):
         fingerprint = _checked(tokenizer).vocabulary_fingerprint
         other = CachedTokenizer(tokenizer, self._config)
         is_same = fingerprint == self.vocabulary_fingerprint
-        other._vocabulary = self._vocabulary if is_same else fingerprint
+        other._vocabulary = self._vocabulary if is_same else fingerprint.encode()
         other._texts, other._segments = self._texts, self._segments
+        other._shared, other._larger = self._shared, self._larger
         return other
 
     @property
@@ -131,25 +139,27 @@ class CachedTokenizer(DelegatingTokenizer):
         """Forget all texts; what was counted stays."""
         self._texts.clear()
         self._segments.clear()
+        self._shared.clear()
 
     def encode(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> Encoding:
         if type(text) is not str:  # refused, or of a class that may compare as it likes
             return super().encode(
                 text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
             )
-        key = self._key(text, added=add_special_tokens, parsed=parse_special_tokens)
-        ids = self._texts.get(key)
-        if ids is None:
-            segments = self._segments_of(key)
-            if not segments:
-                encoding = super().encode(
-                    text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
-                )
-                self._texts.put(key, packed(encoding.ids))
-                return encoding
-            ids = self._joined(key, segments, self._ids_of(segments, self._encode_each))
-            self._texts.put(key, ids)
-        return self._encoding(key, text, ids)
+        data = _utf8(text)
+        key = self._key(data, added=add_special_tokens, parsed=parse_special_tokens)
+        known = self._texts.get(key)
+        if known is not None:
+            return self._encoding(text, list(known), added=add_special_tokens, parsed=parse_special_tokens)
+        segments = self._segments_of(data, added=add_special_tokens, parsed=parse_special_tokens)
+        if not segments:
+            encoding = super().encode(
+                text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
+            )
+            self._keep(self._texts, key, encoding.ids)
+            return encoding
+        ids = self._joined(key, self._ids_of(segments, self._encode_each), added=add_special_tokens)
+        return self._encoding(text, ids, added=add_special_tokens, parsed=parse_special_tokens)
 
     def encode_batch(
         self, texts: Sequence[str], *, add_special_tokens: bool = False, parse_special_tokens: bool = True
@@ -159,26 +169,29 @@ class CachedTokenizer(DelegatingTokenizer):
             return super().encode_batch(
                 texts, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
             )
-        keys = [self._key(text, added=add_special_tokens, parsed=parse_special_tokens) for text in texts]
-        known = {key: ids for key in dict.fromkeys(keys) if (ids := self._texts.get(key)) is not None}
-        cut = {key: self._segments_of(key) for key in keys if key not in known}
-        new = self._encode_whole([key for key, segments in cut.items() if not segments])
-        parts = self._ids_of((part for segments in cut.values() for part in segments), self._tokenizer.encode_batch)
-        new |= {key: self._joined(key, segments, parts) for key, segments in cut.items() if segments}
-        for key, ids in new.items():
-            self._texts.put(key, ids)
-        known |= new
-        return [self._encoding(key, text, known[key]) for key, text in zip(keys, texts, strict=True)]
+        added, parsed = add_special_tokens, parse_special_tokens
+        data = list(map(_utf8, texts))
+        keys = [self._key(each, added=added, parsed=parsed) for each in data]
+        different = dict(zip(keys, zip(data, texts, strict=True), strict=True))
+        found = dict(zip(different, self._texts.get_each(list(different)), strict=True))
+        known: dict[bytes, Sequence[int]] = {key: ids for key, ids in found.items() if ids is not None}
+        new = {key: each for key, each in different.items() if key not in known}
+        known |= self._encode_new(new, added=added, parsed=parsed)
+        return [
+            self._encoding(text, list(known[key]), added=added, parsed=parsed)
+            for key, text in zip(keys, texts, strict=True)
+        ]
 
     def count_tokens(self, text: str, *, add_special_tokens: bool = False, parse_special_tokens: bool = True) -> int:
         if type(text) is str:
-            key = self._key(text, added=add_special_tokens, parsed=parse_special_tokens)
-            ids = self._texts.get(key)
+            data = _utf8(text)
+            ids = self._texts.get(self._key(data, added=add_special_tokens, parsed=parse_special_tokens))
             if ids is not None:
-                return len(ids) // ID_BYTES
-            segments = self._segments_of(key)
+                return len(ids)
+            segments = self._segments_of(data, added=add_special_tokens, parsed=parse_special_tokens)
             if segments:
-                return len(self._joined(key, segments, self._ids_of(segments, self._encode_each))) // ID_BYTES
+                around = self._around if add_special_tokens else None
+                return sum(map(len, chain(around or (), self._ids_of(segments, self._encode_each))))
         return super().count_tokens(
             text, add_special_tokens=add_special_tokens, parse_special_tokens=parse_special_tokens
         )
@@ -206,21 +219,24 @@ class CachedTokenizer(DelegatingTokenizer):
         )
 
     def _all_known(self, texts: Sequence[str], *, added: bool, parsed: bool) -> list[Encoding] | None:
-        """The encodings of texts that are all known as a whole: so fast that an event loop can wait for it."""
+        """The encodings of texts that are all known as a whole, and few: so fast that an event loop can wait for it."""
         if isinstance(texts, str) or not all(type(text) is str for text in texts):
             return None
-        keys = [self._key(text, added=added, parsed=parsed) for text in texts]
-        found = self._texts.get_all(keys)
+        if count_characters(texts, HUGE_CHARACTERS) > HUGE_CHARACTERS:
+            return None
+        found = self._texts.get_all([self._key(_utf8(text), added=added, parsed=parsed) for text in texts])
         if found is None:
             return None
-        return [self._encoding(key, text, ids) for key, text, ids in zip(keys, texts, found, strict=True)]
+        return [
+            self._encoding(text, list(ids), added=added, parsed=parsed) for text, ids in zip(texts, found, strict=True)
+        ]
 
-    def _key(self, text: str, *, added: bool, parsed: bool) -> Key:
-        return text.encode("utf-8", "surrogatepass"), bool(added), bool(parsed), self._vocabulary
+    def _key(self, data: bytes, *, added: bool, parsed: bool) -> bytes:
+        """A text with its flags and vocabulary, behind a byte that UTF-8 has nowhere."""
+        return b"%b\xff%d%d%b" % (data, bool(added), bool(parsed), self._vocabulary)
 
-    def _encoding(self, key: Key, text: str, ids: bytes) -> Encoding:
-        _, added, parsed, _ = key
-        return Encoding(unpacked(ids), text, self, add_special_tokens=added, parse_special_tokens=parsed)
+    def _encoding(self, text: str, ids: list[int], *, added: bool, parsed: bool) -> Encoding:
+        return Encoding(ids, text, self, add_special_tokens=added, parse_special_tokens=parsed)
 
     @cached_property
     def _cutter(self) -> SegmentCutter | None:
@@ -229,54 +245,82 @@ class CachedTokenizer(DelegatingTokenizer):
         return SegmentCutter(tokens) if tokens else None
 
     @cached_property
-    def _around(self) -> tuple[bytes, bytes] | None:
+    def _around(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """What ``add_special_tokens`` puts before and after every text, where one token shows it."""
         for token in sorted(self._tokenizer.cut_points())[:MOST_TRIED]:
             alone = self._tokenizer.encode(token).ids
             ids = self._tokenizer.encode(token, add_special_tokens=True).ids
             if len(alone) == 1 and ids.count(alone[0]) == 1:
                 at = ids.index(alone[0])
-                return packed(ids[:at]), packed(ids[at + 1 :])
+                return tuple(ids[:at]), tuple(ids[at + 1 :])
         return None
 
-    def _segments_of(self, key: Key) -> list[bytes]:
+    def _segments_of(self, data: bytes, *, added: bool, parsed: bool) -> list[bytes]:
         """The segments of a text; none where it is better encoded as a whole, or must be."""
-        data, added, parsed, _ = key
         if not parsed or len(data) < 2 * SHORTEST or self._cutter is None or (added and self._around is None):
             return []
         segments = self._cutter.segments(data)
         return segments if len(segments) > 1 else []
 
-    def _ids_of(self, segments: Iterable[bytes], encode: Callable[[list[str]], list[Encoding]]) -> dict[bytes, bytes]:
-        """The packed ids of segments, of which those that aren't known are encoded."""
-        keys = {segment: (segment, False, True, self._vocabulary) for segment in segments}
-        known = {segment: ids for segment, key in keys.items() if (ids := self._segments.get(key)) is not None}
-        missing = [segment for segment in keys if segment not in known]
+    def _ids_of(self, segments: list[bytes], encode: Callable[[list[str]], list[Encoding]]) -> list[Sequence[int]]:
+        """The ids of segments, of which those that aren't known are encoded."""
+        vocabulary = self._vocabulary
+        keys = [b"%b\xff%b" % (segment, vocabulary) for segment in segments] if vocabulary else segments
+        found = self._segments.get_each(keys)
+        missing = {key: segment for key, segment, ids in zip(keys, segments, found, strict=True) if ids is None}
+        new: dict[bytes, Sequence[int]] = {}
         if missing:
-            encodings = encode([_text(segment) for segment in missing])
-            for segment, encoding in zip(missing, encodings, strict=True):
-                known[segment] = packed(encoding.ids)
-                self._segments.put(keys[segment], known[segment])
-        return known
+            encodings = encode(list(map(_text, missing.values())))
+            for key, encoding in zip(missing, encodings, strict=True):
+                new[key] = self._keep(self._segments, key, encoding.ids)
+        return [new[key] if ids is None else ids for key, ids in zip(keys, found, strict=True)]
+
+    def _encode_new(
+        self, texts: dict[bytes, tuple[bytes, str]], *, added: bool, parsed: bool
+    ) -> dict[bytes, Sequence[int]]:
+        """The ids of texts that aren't known as a whole."""
+        cut = {key: self._segments_of(data, added=added, parsed=parsed) for key, (data, _) in texts.items()}
+        whole = {key: text for key, (_, text) in texts.items() if not cut[key]}
+        new: dict[bytes, Sequence[int]] = {}
+        if whole:
+            encodings = super().encode_batch(
+                list(whole.values()), add_special_tokens=added, parse_special_tokens=parsed
+            )
+            for key, encoding in zip(whole, encodings, strict=True):
+                new[key] = self._keep(self._texts, key, encoding.ids)
+        parts = iter(self._ids_of(list(chain.from_iterable(cut.values())), self._tokenizer.encode_batch))
+        for key, segments in cut.items():
+            if segments:
+                new[key] = self._joined(key, list(islice(parts, len(segments))), added=added)
+        return new
 
     def _encode_each(self, texts: list[str]) -> list[Encoding]:
         # Not as a batch: that would take all processors for one text.
         return list(map(self._tokenizer.encode, texts))
 
-    def _encode_whole(self, keys: list[Key]) -> dict[Key, bytes]:
-        if not keys:
-            return {}
-        _, added, parsed, _ = keys[0]
-        texts = [_text(data) for data, _, _, _ in keys]
-        encodings = super().encode_batch(texts, add_special_tokens=added, parse_special_tokens=parsed)
-        return {key: packed(encoding.ids) for key, encoding in zip(keys, encodings, strict=True)}
+    def _joined(self, key: bytes, parts: list[Sequence[int]], *, added: bool) -> list[int]:
+        """The ids of a text, which are kept."""
+        ids: list[int] = []
+        for part in parts:
+            ids += part
+        if added and self._around is not None:
+            before, after = self._around
+            ids = [*before, *ids, *after]
+        if set(map(type, parts)) != {tuple}:
+            self._keep(self._texts, key, ids)
+        elif self._texts.has_room(key, len(ids)):
+            self._texts.put(key, tuple(ids))
+        return ids
 
-    def _joined(self, key: Key, segments: list[bytes], known: dict[bytes, bytes]) -> bytes:
-        ids = b"".join([known[segment] for segment in segments])
-        if not key[1] or self._around is None:
+    def _keep(self, level: Level, key: bytes, ids: list[int]) -> Sequence[int]:
+        """Keep new ids, unless they are too many; what is returned nobody changes."""
+        if not level.has_room(key, len(ids)):
             return ids
-        before, after = self._around
-        return before + ids + after
+        kept = self._shared.kept(ids)
+        level.put(key, kept)
+        if level is not self._larger:
+            self._larger.trim()
+        return kept
 
     def __reduce__(self) -> tuple[object, ...]:
         return CachedTokenizer, (self._tokenizer, self._config)
@@ -286,6 +330,10 @@ def _checked(tokenizer: Tokenizer) -> Tokenizer:
     if Tokenizer not in type(tokenizer).__mro__:
         raise ConfigurationError(f"a CachedTokenizer is made around a Tokenizer, not {tokenizer!r}")
     return tokenizer
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _text(data: bytes) -> str:

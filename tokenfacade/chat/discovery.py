@@ -9,7 +9,7 @@ there is no file at all, a prompt format that is code.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import getattr_static
 from pathlib import Path
@@ -53,6 +53,8 @@ class ChatTemplates:
         special_tokens: The special tokens as templates see them.
         folder: Where they were looked for, if anywhere.
         is_override: Whether the caller chose them, and not the model.
+        rendered: Kinds of chats that `encode_chat_async` has seen rendered. The first of a kind takes up to 70 ms: it
+            imports Jinja, compiles, and works out the traits of the template.
 
     Example:
         >>> templates = ChatTemplates({"default": "{{ messages[0].content }}", "tool_use": "{{ tools }}"})
@@ -66,6 +68,7 @@ class ChatTemplates:
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     folder: str | None = None
     is_override: bool = False
+    rendered: set[Hashable] = field(default_factory=set, init=False, repr=False)
     _made: dict[str, ChatRenderer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -113,11 +116,6 @@ class ChatTemplates:
             TemplateSyntaxError: Its text is not a template.
         """
         return self[DEFAULT] if DEFAULT in self.entries else None
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether one of them is: the first takes up to 70 ms, with the import of Jinja."""
-        return bool(self._made)
 
     @property
     def identity(self) -> str:

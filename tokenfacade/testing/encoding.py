@@ -22,6 +22,7 @@ FLAGS = tuple(
 HOSTILE = ("<|endoftext|>", "a<|endoftext|>b", "\x00", "", " ", "\ud800", "ok\ud83d\udc4dok", "\udc4d\ud83d", "\ufeff")
 LONG = (" " * 100_000 + "x", "\n" * 30_000, "a" * 100_000, "\x00" * 1000, "世" * 20_000, "😊" * 10_000)
 NO_TEXTS: tuple[Any, ...] = (None, 5, b"bytes", ["a"], ("a", "b"), object())
+NO_TEXTS += (["a"] * 3000, ("a", "b") * 1500, b"x" * 3000, dict.fromkeys(range(3000)))  # long texts go other ways
 
 
 class EncodingLaws:

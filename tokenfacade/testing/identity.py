@@ -57,7 +57,7 @@ class IdentityLaws:
 
     def test_it_pickles_and_stays_itself(self, tokenizer: Tokenizer) -> None:
         """Tokenizers pickle by source, not by content, so in less than a kilobyte, and what arrives is the same, its
-        fingerprint too."""
+        fingerprint and its engine too."""
         if self.largest_pickle is None:
             return
         data = works(lambda: pickle.dumps(tokenizer), "pickle.dumps")
@@ -66,6 +66,8 @@ class IdentityLaws:
         equal(again.encode(TEXT).ids, tokenizer.encode(TEXT).ids, f"encode({TEXT!r}) after pickling")
         for name in ("fingerprint", "backend", "special_tokens", "eos_token_ids", "vocab_size"):
             equal(getattr(again, name), getattr(tokenizer, name), f"{name} after pickling")
+        engine = tokenizer.wait_for_engine(timeout=LONGEST_WAIT)
+        equal(again.wait_for_engine(timeout=LONGEST_WAIT), engine, "the engine after pickling")
 
     def test_a_copy_is_the_tokenizer_itself(self, tokenizer: Tokenizer) -> None:
         """A tokenizer doesn't change, so that a copy, shallow or deep, is the tokenizer itself."""
